@@ -1,0 +1,39 @@
+"""Drains the queue on a schedule and sends the events to OpenAI in batches."""
+
+import os
+import time
+from typing import Any
+
+import boto3
+import requests
+
+from conversion_relay import observability, parameters
+from conversion_relay.ledger import Ledger
+from conversion_relay.openai import OpenAi
+from conversion_relay.queue import DeadLetters, Queue
+from conversion_relay.sender import Sender
+from conversion_relay.settings import Settings
+
+settings = Settings.from_environment(
+    os.environ, "ledger_table", "queue_url", "dead_letter_queue_url", "openai_key_parameter", "pixel_id"
+)
+sqs = boto3.client("sqs")
+ledger = Ledger.for_settings(boto3.client("dynamodb"), settings)
+openai_key = parameters.signing_secrets(settings.openai_key_parameter)
+session = requests.Session()
+
+
+@observability.logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    sender = Sender(
+        queue=Queue(sqs, settings.queue_url),
+        dead_letters=DeadLetters(sqs, settings.dead_letter_queue_url),
+        ledger=ledger,
+        openai=OpenAi.for_settings(session, openai_key.active()[0], settings),
+        clock=lambda: time.time_ns() // 1_000_000,
+        remaining_ms=context.get_remaining_time_in_millis,
+    )
+    run = sender.drain()
+    observability.ran(run)
+    return {"received": run.received, "sent": run.sent, "rejected": run.rejected, "expired": run.expired,
+            "waiting": run.waiting, "requests": run.requests, "stopped": run.blocked or run.retry}  # fmt: skip

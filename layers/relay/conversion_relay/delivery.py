@@ -1,0 +1,153 @@
+"""One webhook request on its way through the relay, and what can become of it.
+
+What a source's ``normalize`` answers::
+
+    Conversion   a business fact to report            -> recorded, or duplicate
+    Remember     a fact that a later delivery needs   -> remembered
+    PrivacyRequest  somebody's data is to be given out or deleted -> compliance
+    Ignored      nothing to report, and why           -> ignored
+
+and what it, or ``verify``, raises::
+
+    Refused        the signature, token or time is wrong or missing -> refused, nothing is written
+    NotUnderstood  the signature is good, the content makes no sense -> parked raw for replay
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from conversion_relay.event import Event
+    from conversion_relay.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook request as it came in. ``headers`` have lower-case names; ``query`` is raw, without its ``?``."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Refused(Exception):
+    """The sender has not proved who it is. ``status`` is the HTTP answer that the platform expects."""
+
+    def __init__(self, reason: str, detail: str, status: int = 401) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.status = status
+
+
+class NotUnderstood(Exception):
+    """A verified delivery that the code cannot make sense of. The text says what is wrong, without the content."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Nothing to report. ``reason`` is a stable word for logs and counts, ``detail`` a sentence for people."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A short-lived fact for a later delivery.
+
+    ``replaces`` is the ``version`` that the writer has read (None: there was none); the write holds only if that is
+    still so, which makes read-then-write safe against a twin delivery.
+    """
+
+    key: str
+    facts: Mapping[str, Any]
+    version: str
+    ttl_days: int
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A business fact to report once. ``subject`` is ``<source>:<object id>``; with the type it is the ledger key."""
+
+    event: Event
+    subject: str
+    remember: Memory | None = None
+
+    @property
+    def key(self) -> str:
+        """The ledger key, the same for every delivery of this conversion whatever event id it carries."""
+        return f"{self.event.name}#{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Nothing to report yet, but a fact that a later delivery needs."""
+
+    memory: Memory
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyRequest:
+    """A duty of the privacy laws, by the platform's order. Holds no raw personal data: digests and ids only.
+
+    ``digests`` are those that an event about the person would carry, ``subjects`` those of its conversions.
+    """
+
+    kind: Literal["give_out", "erase_person", "erase_tenant"]
+    request_id: str
+    tenant: str
+    digests: Sequence[str] = ()
+    subjects: Sequence[str] = ()
+
+
+Result = Conversion | Remember | PrivacyRequest | Ignored
+
+
+class Recall(Protocol):
+    """Reads what the ledger table remembers under a key: a memory's facts, or a recorded conversion."""
+
+    def __call__(self, key: str) -> Mapping[str, Any] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A platform that sends webhooks. One module in ``sources/`` makes one.
+
+    ``tenant`` names whose delivery it is (a shop, an account). ``retries`` says whether the platform sends a delivery
+    again after a 5xx; what cannot be recorded of one that does not is parked before the answer.
+    """
+
+    name: str
+    verify: Callable[[Delivery, Sequence[str], int], None]
+    normalize: Callable[[Delivery, Settings, int, Recall], Result]
+    delivery_id: Callable[[Delivery], str | None]
+    tenant: Callable[[Delivery], str | None]
+    retries: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one delivery: the answer to the sender, and the one line in the log."""
+
+    kind: Literal[
+        "recorded", "duplicate", "ignored", "remembered", "compliance", "parked", "refused", "failed"
+    ]  # fmt: skip
+    http: int
+    reason: str
+    detail: str
+    key: str | None = None
+    event: Event | None = None

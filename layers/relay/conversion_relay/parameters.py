@@ -1,0 +1,29 @@
+"""Secrets out of the SSM Parameter Store, cached for five minutes by Powertools."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities.parameters import SSMProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.exceptions import ClientError
+
+from conversion_relay.secrets import SecretMissing, Secrets, SecretsUnavailable
+
+CACHE_S = 300
+
+
+def signing_secrets(name: str) -> Secrets:
+    """The secrets in the parameter ``name``, a SecureString with one secret a line."""
+    provider: list[SSMProvider] = []  # made at the first delivery: a client costs start time
+
+    def fetch(fresh: bool) -> str:
+        if not provider:
+            provider.append(SSMProvider())
+        try:
+            return str(provider[0].get(name, max_age=CACHE_S, force_fetch=fresh, decrypt=True))
+        except GetParameterError as error:
+            cause = error.__context__ or error.__cause__
+            if isinstance(cause, ClientError) and cause.response.get("Error", {}).get("Code") == "ParameterNotFound":
+                raise SecretMissing(f"there is no parameter {name}") from error
+            raise SecretsUnavailable(f"the Parameter Store did not give {name}") from error
+
+    return Secrets(fetch)

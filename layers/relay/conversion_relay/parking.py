@@ -1,0 +1,62 @@
+"""The parking bucket: verified deliveries that could not be understood or recorded, kept raw for replay, 30 days."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from conversion_relay.delivery import Delivery
+
+
+class ParkingUnavailable(Exception):
+    """S3 did not take the delivery: answer 5xx, so that the source sends again."""
+
+
+class Parking:
+    """Writes whole deliveries; the only place that ever holds a raw body."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def park(self, source: str, delivery: Delivery, reason: str, now_ms: int) -> str:
+        """Keep a delivery and say under which key. The key follows from the content, so a retry adds no second copy.
+
+        Raises:
+            ParkingUnavailable: nothing was kept.
+        """
+        day = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y/%m/%d")
+        key = f"{source}/{day}/{hashlib.sha256(delivery.body).hexdigest()[:32]}.json"
+        kept = {
+            "source": source,
+            "reason": reason,
+            "parked_ms": now_ms,
+            "method": delivery.method,
+            "path": delivery.path,
+            "query": delivery.query,
+            "headers": dict(delivery.headers),
+            "body_base64": base64.b64encode(delivery.body).decode(),
+        }
+        try:
+            self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=json.dumps(kept).encode(), ContentType="application/json"
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise ParkingUnavailable(f"S3 could not keep the delivery ({type(error).__name__})") from error
+        return key
+
+
+def delivery_in(kept: bytes) -> Delivery:
+    """A parked delivery as it came in."""
+    from conversion_relay.delivery import Delivery
+
+    held = json.loads(kept)
+    return Delivery(held["method"], held["path"], held["query"], held["headers"], base64.b64decode(held["body_base64"]))

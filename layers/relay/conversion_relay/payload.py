@@ -1,0 +1,83 @@
+"""Reading JSON that somebody else wrote: nothing is where, or what, it should be.
+
+Every reader takes a path of keys and list indexes and answers None for whatever is missing, null or of another kind,
+so that a normalizer states what it wants and never checks how it may be broken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from conversion_relay.delivery import NotUnderstood
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body; fractions become Decimal, because they may be money.
+
+    Raises:
+        NotUnderstood: when the body is not UTF-8, not JSON, not an object, or nested beyond reason.
+    """
+    try:
+        value = json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_refuse_constant)
+    except UnicodeDecodeError:
+        raise NotUnderstood("not_utf8", "the body is not UTF-8 text") from None
+    except RecursionError:
+        raise NotUnderstood("not_json", "the body is nested too deep") from None
+    except ValueError:
+        raise NotUnderstood("not_json", "the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise NotUnderstood("not_an_object", "the body is JSON, but not an object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def value_at(node: object, *path: str | int) -> Any:
+    """Whatever stands at the path, or None."""
+    for key in path:
+        if isinstance(key, str):
+            node = node.get(key) if isinstance(node, dict) else None
+        else:
+            node = node[key] if isinstance(node, list) and -len(node) <= key < len(node) else None
+    return node
+
+
+def text(node: object, *path: str | int) -> str | None:
+    """A text without blanks around it; None when nothing is left. Broken Unicode becomes question marks."""
+    value = value_at(node, *path)
+    if not isinstance(value, str):
+        return None
+    return value.encode("utf-8", "replace").decode().strip() or None
+
+
+def identifier(node: object, *path: str | int) -> str | None:
+    """An object's id as text. Platforms send ids as JSON numbers or as text; the wire wants text."""
+    value = value_at(node, *path)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if 0 < value < 10**30 else None
+    return text(node, *path)
+
+
+def integer(node: object, *path: str | int) -> int | None:
+    """A whole number that is one in the JSON."""
+    value = value_at(node, *path)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def flag(node: object, *path: str | int) -> bool | None:
+    """A boolean, or the text of one: some platforms send "true" and "false", and bool("false") is True."""
+    value = value_at(node, *path)
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def objects(node: object, *path: str | int) -> Iterator[dict[str, Any]]:
+    """The objects of a list; other elements are skipped."""
+    value = value_at(node, *path)
+    return (each for each in value if isinstance(each, dict)) if isinstance(value, list) else iter(())

@@ -1,0 +1,163 @@
+"""The one path of a delivery, whatever its source: verify, normalize, record, and say what became of it.
+
+::
+
+    no secret ─────────────────────▶ refused 503        verify fails ──▶ refused 401 (400, 403), nothing written
+    not understood, or over 6 MB ──▶ parked 200         AWS is down ───▶ failed 500: the source sends again
+    Conversion ─▶ recorded | duplicate    Remember ─▶ remembered    PrivacyRequest ─▶ compliance    Ignored ─▶ ignored
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from conversion_relay.delivery import (
+    Conversion,
+    Delivery,
+    Ignored,
+    NotUnderstood,
+    Outcome,
+    PrivacyRequest,
+    Refused,
+    Remember,
+    Result,
+    Source,
+)
+from conversion_relay.event import InvalidEvent
+from conversion_relay.ledger import Contended, LedgerUnavailable
+from conversion_relay.parking import ParkingUnavailable
+from conversion_relay.secrets import SecretMissing, SecretsUnavailable
+
+if TYPE_CHECKING:
+    from conversion_relay.delivery import Memory
+    from conversion_relay.ledger import Recorded
+    from conversion_relay.settings import Settings
+
+MAX_BODY_BYTES: Final = 6 * 1024 * 1024
+"""Nothing larger is parsed. Lambda itself takes 6 MB, so this is met only behind another entry point."""
+_ATTEMPTS: Final = 3
+
+
+class LedgerPort(Protocol):
+    """What the receiver needs of the ledger."""
+
+    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded: ...
+    def remember(self, memory: Memory, now_ms: int, tenant: str | None) -> None: ...
+    def recall(self, key: str, now_ms: int) -> Mapping[str, Any] | None: ...
+    def note(self, request: PrivacyRequest, now_ms: int) -> Recorded: ...
+
+
+class ParkingPort(Protocol):
+    """What the receiver needs of the parking bucket."""
+
+    def park(self, source: str, delivery: Delivery, reason: str, now_ms: int) -> str: ...
+
+
+class SecretsPort(Protocol):
+    """What the receiver needs of the secrets."""
+
+    def active(self) -> Sequence[str]: ...
+    def refreshed(self, now_ms: int) -> Sequence[str] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Everything that one source's deliveries need. ``clock`` gives Unix milliseconds, UTC."""
+
+    source: Source
+    secrets: SecretsPort
+    ledger: LedgerPort
+    parking: ParkingPort
+    settings: Settings
+    clock: Callable[[], int]
+
+    def receive(self, delivery: Delivery) -> Outcome:
+        """Take one delivery to its one outcome. Raises nothing: every failure is an outcome too."""
+        now_ms = self.clock()
+        try:
+            self._verify(delivery, now_ms)
+        except Refused as refusal:
+            return Outcome("refused", refusal.status, refusal.reason, refusal.detail)
+        except SecretMissing:
+            return Outcome(
+                "refused", 503, "secret_missing",
+                f"no signing secret is configured for {self.source.name}, so nothing is accepted: "
+                "put one into the parameter that the stack's outputs name",
+            )  # fmt: skip
+        except SecretsUnavailable as error:
+            return Outcome("failed", 503, "secrets_unavailable", f"the signing secrets could not be read: {error}")
+        try:
+            return self._settle(delivery, now_ms)
+        except LedgerUnavailable as error:
+            if not self.source.retries:
+                return self._parked(delivery, now_ms, "ledger_unavailable", str(error), http=500)
+            return Outcome("failed", 500, "ledger_unavailable", f"{error}; the source sends the delivery again")
+
+    def _verify(self, delivery: Delivery, now_ms: int) -> None:
+        try:
+            self.source.verify(delivery, self.secrets.active(), now_ms)
+        except Refused:
+            rotated = self.secrets.refreshed(now_ms)
+            if rotated is None:
+                raise
+            self.source.verify(delivery, rotated, now_ms)
+
+    def _settle(self, delivery: Delivery, now_ms: int) -> Outcome:
+        if len(delivery.body) > MAX_BODY_BYTES:
+            return self._parked(delivery, now_ms, "too_large", f"the body has {len(delivery.body)} bytes, over 6 MB")
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                result = self._normalized(delivery, now_ms)
+                return self._written(result, delivery, now_ms)
+            except NotUnderstood as problem:
+                return self._parked(delivery, now_ms, problem.reason, problem.detail)
+            except Contended:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _normalized(self, delivery: Delivery, now_ms: int) -> Result:
+        try:
+            return self.source.normalize(delivery, self.settings, now_ms, lambda key: self.ledger.recall(key, now_ms))
+        except InvalidEvent as problem:
+            raise NotUnderstood("invalid_event", f"the event would be refused by OpenAI: {problem}") from problem
+        except (NotUnderstood, LedgerUnavailable):
+            raise
+        except Exception as bug:
+            # A defect in a normalizer must not cost a sale: the delivery is kept for replay once the defect is mended.
+            raise NotUnderstood("normalizer_failed", f"{type(bug).__name__} in the {self.source.name} source") from bug
+
+    def _written(self, result: Result, delivery: Delivery, now_ms: int) -> Outcome:
+        match result:
+            case Ignored():
+                return Outcome("ignored", 200, result.reason, result.detail)
+            case Conversion():
+                recorded = self.ledger.record(
+                    result,
+                    now_ms,
+                    source=self.source.name,
+                    tenant=self.source.tenant(delivery),
+                    delivery=self.source.delivery_id(delivery),
+                )
+                if recorded == "duplicate":
+                    detail = "this conversion is recorded already"
+                    return Outcome("duplicate", 200, "duplicate", detail, result.key)
+                return Outcome("recorded", 200, "recorded", "a new conversion", result.key, result.event)
+            case Remember():
+                self.ledger.remember(result.memory, now_ms, self.source.tenant(delivery))
+                return Outcome("remembered", 200, result.reason, result.detail, f"memory#{result.memory.key}")
+            case PrivacyRequest():
+                self.ledger.note(result, now_ms)
+                return Outcome(
+                    "compliance", 200, result.kind, "the privacy request is noted and will be carried out",
+                    f"privacy#{result.request_id}",
+                )  # fmt: skip
+
+    def _parked(self, delivery: Delivery, now_ms: int, reason: str, detail: str, http: int = 200) -> Outcome:
+        try:
+            key = self.parking.park(self.source.name, delivery, reason, now_ms)
+        except ParkingUnavailable as error:
+            return Outcome("failed", 500, reason, f"{detail}; {error}; the source sends the delivery again")
+        return Outcome("parked", http, reason, f"{detail}; kept for replay", key)

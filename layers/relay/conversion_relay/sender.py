@@ -1,0 +1,261 @@
+"""The sender: drain the queue, drop what has gone stale, send batches, isolate what OpenAI refuses, settle, delete.
+
+An event's end is written to the ledger before its message is deleted::
+
+    receive ─▶ send ─▶ settle ─▶ delete
+            │       │         └ crash: sent again with the same bytes, OpenAI drops it; settled again
+            │       └ crash: the same
+            └ crash: handed out again
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from conversion_relay.event import MAX_EVENTS, age_problem
+from conversion_relay.ledger import LedgerUnavailable, Settled
+from conversion_relay.openai import MAX_REQUEST_BYTES, Accepted, Answer, Blocked, Problem, Rejected, Retry
+from conversion_relay.queue import Message, QueueUnavailable, readable
+
+TIME_FOR_ONE_BATCH_MS: Final = 60_000
+"""A batch is begun only while this is left: 35 s for the request at worst, the rest to settle and delete."""
+SETTLE_PARALLEL: Final = 10
+AHEAD_RETRY_S: Final = 600
+
+
+class QueuePort(Protocol):
+    """What the sender needs of the queue."""
+
+    def drain(self, most: int) -> list[Message]: ...
+    def delete(self, messages: Sequence[Message]) -> int: ...
+    def release(self, messages: Sequence[Message], seconds: int) -> None: ...
+
+
+class DeadLettersPort(Protocol):
+    """What the sender needs of the dead-letter queue."""
+
+    def keep(self, message: Message, reason: str) -> None: ...
+
+
+class LedgerPort(Protocol):
+    """What the sender needs of the ledger."""
+
+    def settle(self, key: str, status: Settled, reason: str, now_ms: int) -> None: ...
+
+
+class OpenAiPort(Protocol):
+    """What the sender needs of OpenAI."""
+
+    def send(self, events: Sequence[str]) -> Answer: ...
+
+
+@dataclass(slots=True)
+class Run:
+    """What one run did. ``notes`` are sentences for people; ``oldest_ms`` is the age of the oldest event."""
+
+    received: int = 0
+    sent: int = 0
+    rejected: int = 0
+    expired: int = 0
+    dead: int = 0
+    waiting: int = 0
+    requests: int = 0
+    oldest_ms: int = 0
+    blocked: str | None = None
+    retry: str | None = None
+    rejections: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether OpenAI or a queue told the run to stop; what is left waits for the next one."""
+        return self.blocked is not None or self.retry is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An event that may go out: its message, and its time for the freshness check."""
+
+    message: Message
+    timestamp_ms: int
+
+
+@dataclass(slots=True)
+class Sender:
+    """One run at a time over injected ports. ``remaining_ms`` says how much of the invocation is left."""
+
+    queue: QueuePort
+    dead_letters: DeadLettersPort
+    ledger: LedgerPort
+    openai: OpenAiPort
+    clock: Callable[[], int]
+    remaining_ms: Callable[[], int]
+    accepted_reason: str = "accepted by OpenAI"
+    run: Run = field(default_factory=Run)
+
+    def drain(self) -> Run:
+        """Send until the queue is empty, time is short, or OpenAI says stop."""
+        while not self.run.stopped and self.remaining_ms() > TIME_FOR_ONE_BATCH_MS:
+            try:
+                messages = self.queue.drain(MAX_EVENTS)
+            except QueueUnavailable as error:
+                self.run.retry = str(error)
+                break
+            if not messages:
+                break
+            self.run.received += len(messages)
+            self._deliver(self._fresh(messages))
+        return self.run
+
+    def _fresh(self, messages: Sequence[Message]) -> list[Pending]:
+        """The events that may go out now. The others end here, or wait until their time has come."""
+        now_ms = self.clock()
+        pending: dict[str, Pending] = {}
+        copies: list[Message] = []
+        ahead: list[Message] = []
+        expired: list[tuple[Message, str]] = []
+        for message in messages:
+            event = readable(message)
+            if event is None:
+                self._bury(message)
+                continue
+            age_ms = now_ms - event["timestamp_ms"]
+            self.run.oldest_ms = max(self.run.oldest_ms, age_ms)
+            problem = age_problem(event["timestamp_ms"], now_ms)
+            if problem == "too_old":
+                expired.append((message, f"{age_ms // 3_600_000} h old when it could have been sent"))
+            elif problem == "too_far_ahead":
+                ahead.append(message)
+            elif message.key in pending:
+                copies.append(message)
+            else:
+                pending[message.key] = Pending(message, event["timestamp_ms"])
+        self.queue.delete(copies)
+        if ahead:
+            self.queue.release(ahead, AHEAD_RETRY_S)
+            self.run.waiting += len(ahead)
+        self.run.expired += self._settle(expired, "expired")
+        return list(pending.values())
+
+    def _bury(self, message: Message) -> None:
+        try:
+            self.dead_letters.keep(message, "the message is not one of the outbox: it holds no event with a ledger key")
+        except QueueUnavailable as error:
+            self._note(str(error))
+            return
+        self.queue.delete([message])
+        self.run.dead += 1
+
+    def _deliver(self, pending: Sequence[Pending]) -> None:
+        batches = _batches(pending)
+        for number, batch in enumerate(batches):
+            if self.run.stopped or self.remaining_ms() <= TIME_FOR_ONE_BATCH_MS // 2:
+                self.run.waiting += sum(map(len, batches[number:]))
+                return
+            self._send(batch)
+
+    def _send(self, batch: Sequence[Pending]) -> None:
+        """Send a batch; where OpenAI refuses it for something in it, find that and send the rest."""
+        refused: list[tuple[Pending, str]] = []
+        self._send_or_split(batch, refused)
+        if len(batch) > 1 and len(refused) == len(batch) and _unnamed(refused):
+            # Not one of them passed and none was named: that is no trait of the events. Keep them all (P8).
+            self.run.blocked = (
+                "OpenAI refuses every event of a batch without naming one: check key, PixelId and endpoint."
+            )
+            self.run.waiting += len(refused)
+            return
+        for _, reason in refused:
+            self.run.rejections[reason] += 1
+        self.run.rejected += self._settle([(each.message, reason) for each, reason in refused], "rejected")
+
+    def _send_or_split(self, batch: Sequence[Pending], refused: list[tuple[Pending, str]]) -> None:
+        if not batch:
+            return
+        if self.run.stopped:
+            self.run.waiting += len(batch)
+            return
+        answer = self._request(batch)
+        match answer:
+            case Accepted():
+                self.run.sent += self._settle([(each.message, self.accepted_reason) for each in batch], "sent")
+                if answer.count != len(batch):
+                    self._note(f"OpenAI says {answer.count} accepted of {len(batch)} sent: compare its reports.")
+            case Blocked():
+                self.run.blocked = f"{answer.advice} (HTTP {answer.status})"
+                self.run.waiting += len(batch)
+            case Retry():
+                self.run.retry = answer.reason
+                self.run.waiting += len(batch)
+            case Rejected():
+                self._isolate(batch, answer, refused)
+
+    def _isolate(self, batch: Sequence[Pending], rejected: Rejected, refused: list[tuple[Pending, str]]) -> None:
+        if rejected.problems:
+            named = {problem.index: problem for problem in rejected.problems}
+            refused += [(batch[index], _reason(problem)) for index, problem in named.items()]
+            self._send_or_split([each for index, each in enumerate(batch) if index not in named], refused)
+        elif len(batch) == 1:
+            refused.append((batch[0], f"HTTP {rejected.status}"))
+        else:
+            middle = len(batch) // 2
+            self._send_or_split(batch[:middle], refused)
+            self._send_or_split(batch[middle:], refused)
+
+    def _request(self, batch: Sequence[Pending]) -> Answer:
+        """One request. Its events are held against the clock once more: isolating others may have taken a while."""
+        now_ms = self.clock()
+        if any(age_problem(each.timestamp_ms, now_ms) for each in batch):
+            return Retry("an event went stale while its batch was sent")
+        self.run.requests += 1
+        return self.openai.send([each.message.event for each in batch])
+
+    def _settle(self, ended: Sequence[tuple[Message, str]], status: Settled) -> int:
+        """Write the ends to the ledger, then delete the messages; how many are settled. The others come again."""
+        if not ended:
+            return 0
+        now_ms = self.clock()
+
+        def settle(end: tuple[Message, str]) -> Message | None:
+            try:
+                self.ledger.settle(end[0].key, status, end[1], now_ms)
+            except LedgerUnavailable as error:
+                self._note(f"{error}: the event is sent again with the same id, which OpenAI drops")
+                return None
+            return end[0]
+
+        with ThreadPoolExecutor(min(SETTLE_PARALLEL, len(ended))) as pool:
+            settled = [message for message in pool.map(settle, ended) if message is not None]
+        self.queue.delete(settled)
+        return len(settled)
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.run.notes:
+            self.run.notes.append(sentence)
+
+
+def _reason(problem: Problem) -> str:
+    field_name = problem.param.partition(".")[2] or "event"
+    return f"{field_name}: {problem.code}" if problem.code else field_name
+
+
+def _unnamed(refused: Sequence[tuple[Pending, str]]) -> bool:
+    return all(reason.startswith("HTTP ") for _, reason in refused)
+
+
+def _batches(pending: Sequence[Pending]) -> list[list[Pending]]:
+    """Requests of at most 1,000 events and 4 MB."""
+    batches: list[list[Pending]] = []
+    size = MAX_REQUEST_BYTES
+    for each in pending:
+        added = len(each.message.event.encode()) + 1
+        if not batches or len(batches[-1]) == MAX_EVENTS or size + added > MAX_REQUEST_BYTES:
+            batches.append([])
+            size = 100
+        batches[-1].append(each)
+        size += added
+    return batches

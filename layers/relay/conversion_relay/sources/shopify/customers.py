@@ -1,0 +1,111 @@
+"""People: registrations, newsletter sign-ups, and the privacy requests about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from conversion_relay import identity, timestamps
+from conversion_relay.delivery import Ignored, NotUnderstood, PrivacyRequest, Result
+from conversion_relay.payload import identifier, text, value_at
+from conversion_relay.sources.shopify.event import NAME, Received, conversion
+from conversion_relay.sources.shopify.payload import exact_id, person
+from conversion_relay.sources.shopify.signature import delivery_id, tenant
+
+
+def customer(received: Received) -> Result:
+    """``customers/create`` and ``/enable``: a registration only where the buyer has made an account."""
+    body = received.body
+    customer_id = exact_id(body, "Customer")
+    if customer_id is None:
+        raise NotUnderstood("id_missing", "the customer has no id")
+    state = text(body, "state")
+    if state != "enabled":
+        return Ignored("no_account", f"state is {state or 'missing'}: a guest checkout or an import, no registration")
+    timestamp_ms = received.fresh(timestamps.from_iso(value_at(body, "created_at")))
+    if timestamp_ms is None and received.topic == "customers/enable":
+        # The record may be old: the account begins when it is enabled.
+        timestamp_ms = received.fresh(received.triggered_ms)
+    if timestamp_ms is None:
+        return Ignored("stale_event", "the customer is older than the 7 days that the API accepts")
+    address = value_at(body, "default_address")
+    user = person(
+        emails=(text(body, "email"),),
+        phones=((text(body, "phone"), None), (text(address, "phone"), text(address, "country_code"))),
+        customer_id=customer_id,
+        names=(body, address),
+        address=address,
+        settings=received.settings,
+    )
+    return conversion(
+        received,
+        "registration_completed",
+        subject=customer_id,
+        timestamp_ms=timestamp_ms,
+        action_source="web",
+        user=user,
+        data={},
+    )
+
+
+def marketing_consent(received: Received) -> Result:
+    """Consent to e-mail or SMS marketing: a newsletter sign-up is a lead, where that is switched on."""
+    body = received.body
+    if not received.settings.count_newsletter:
+        return Ignored("newsletter_off", "CountNewsletter is off")
+    customer_id = identifier(body, "customer_id") or identifier(body, "id")
+    if customer_id is None:
+        raise NotUnderstood("id_missing", "the consent has no customer_id")
+    consent = value_at(body, "email_marketing_consent") or value_at(body, "sms_marketing_consent")
+    if text(consent, "state") != "subscribed":
+        return Ignored("not_subscribed", "the consent was not given")
+    given_at = timestamps.from_iso(value_at(consent, "consent_updated_at"))
+    timestamp_ms = received.fresh(given_at if given_at is not None else received.triggered_ms)
+    if timestamp_ms is None:
+        return Ignored("stale_event", "the sign-up is older than the 7 days that the API accepts")
+    user = person(
+        emails=(text(body, "email_address"),),
+        phones=((text(body, "phone"), None),),
+        customer_id=customer_id,
+        names=(),
+        address=None,
+        settings=received.settings,
+    )
+    return conversion(
+        received,
+        "lead_created",
+        subject=customer_id,
+        timestamp_ms=timestamp_ms,
+        action_source="web",
+        user=user,
+        data={},
+    )
+
+
+def privacy_request(kind: Any) -> Callable[[Received], Result]:
+    def request(received: Received) -> Result:
+        """A mandatory privacy topic: what is held about the person or the shop is given out or deleted."""
+        body = received.body
+        person = value_at(body, "customer")
+        customer_id = identifier(person, "id")
+        orders = value_at(body, "orders_to_redact") or value_at(body, "orders_requested")
+        order_ids = [
+            each
+            for index in range(len(orders) if isinstance(orders, list) else 0)
+            if (each := identifier(orders, index)) is not None
+        ]
+        digests = (identity.email(text(person, "email")), identity.phone(text(person, "phone")))
+        shop = text(body, "shop_domain") or tenant(received.delivery)
+        if shop is None or (kind != "erase_tenant" and customer_id is None and not any(digests) and not order_ids):
+            raise NotUnderstood("person_missing", "the privacy request names neither a customer nor an order")
+        request_id = delivery_id(received.delivery) or hashlib.sha256(received.delivery.body).hexdigest()
+        return PrivacyRequest(
+            kind=kind,
+            request_id=f"{NAME}:{request_id}",
+            tenant=shop.lower(),
+            digests=tuple(each for each in (*digests, identity.external_id(customer_id)) if each is not None),
+            subjects=tuple(f"{NAME}:{each}" for each in (*order_ids, *([customer_id] if customer_id else []))),
+        )
+
+    return request

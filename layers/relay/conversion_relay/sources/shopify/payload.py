@@ -1,0 +1,223 @@
+"""Shopify's payloads read into the parts of an event: channel, money, lines, buyer, device, cart attributes.
+
+Prices, names and addresses are the order's originals, never the ``current_*`` fields, which move after edits and
+refunds. Amount and currency are only ever taken together, from the same side (shop or presentment).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from conversion_relay import identity, money
+from conversion_relay.payload import flag, identifier, integer, objects, text, value_at
+from conversion_relay.settings import ActionSource, Settings
+
+# App ids of Shopify's own channels, for payloads that were trimmed of their source_name.
+_CHANNEL_OF_APP: Final = {"580111": "web", "129785": "pos", "1354745": "shopify_draft_order"}
+CHANNELS: Final = ("web", "pos", "iphone", "android", "shopify_draft_order")
+"""Values of source_name that only Shopify itself can set."""
+_MAX_DIGITS: Final = 18
+
+
+def channel_of(body: Mapping[str, Any]) -> str:
+    name = text(body, "source_name")
+    if name is None:
+        app = identifier(body, "app_id") or ""
+        return _CHANNEL_OF_APP.get(app, app)
+    return name
+
+
+def action_source_of(body: Mapping[str, Any], channel: str, settings: Settings) -> ActionSource:
+    match channel:
+        case "web":
+            return "web"
+        case "pos":
+            return "physical_store"
+        case "iphone" | "android":
+            return "physical_store" if identifier(body, "location_id") else settings.mobile_app_action_source
+        case "shopify_draft_order":
+            return settings.draft_order_action_source
+    # A number is the app id of the creating channel; other clients choose a name, and carry their app id beside it.
+    by_app = settings.app_action_sources
+    return by_app.get(channel) or by_app.get(identifier(body, "app_id") or "") or "other"
+
+
+def exact_id(node: object, kind: str) -> str | None:
+    """An object's id: the numeric one, or the GraphQL one where JavaScript may have rounded the number (above 2^53)."""
+    number = identifier(node, "id")
+    if number is not None and (not number.isdigit() or int(number) <= 2**53):
+        return number
+    exact = (text(node, "admin_graphql_api_id") or "").removeprefix(f"gid://shopify/{kind}/")
+    return exact if exact.isascii() and exact.isdigit() else number
+
+
+# Money ---------------------------------------------------------------------------------------------------------------
+
+
+def money_decimal(node: object, *path: str | int) -> Decimal | None:
+    """A price as Decimal: Shopify writes order amounts as text and refund amounts as numbers."""
+    value = value_at(node, *path)
+    if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
+        return None
+    try:
+        number = Decimal(value.strip() if isinstance(value, str) else value)
+    except ArithmeticError:
+        return None
+    # No price has more than 18 digits: what has would only make the arithmetic below overflow.
+    return number if number.is_finite() and number.adjusted() < _MAX_DIGITS else None
+
+
+def priced(node: object, field: str, side: str, currency: str | None) -> tuple[Decimal | None, str | None]:
+    """Amount and currency of one side of a price: they are only ever taken together, from the same side."""
+    pair = value_at(node, f"{field}_set", f"{side}_money")
+    if side == "shop" and currency is not None:
+        amount = money_decimal(node, field)
+        if amount is not None:
+            return amount, currency
+    return money_decimal(pair, "amount"), text(pair, "currency_code")
+
+
+def amount_of(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """``amount`` and ``currency`` of the event, or neither. 0 (a 100 % discount) is an amount like any other."""
+    shop_currency = text(body, "currency")
+    for side in dict.fromkeys((settings.shopify_money, "shop")):
+        value, currency = _basis(body, settings.value_basis, side, shop_currency)
+        wire = wire_money(value, currency)
+        if wire:
+            return wire
+    return {}
+
+
+def _basis(
+    body: Mapping[str, Any], basis: str, side: str, shop_currency: str | None
+) -> tuple[Decimal | None, str | None]:
+    if basis == "subtotal":
+        return priced(body, "subtotal_price", side, shop_currency)
+    total, currency = priced(body, "total_price", side, shop_currency)
+    if basis == "total_price" or total is None:
+        return total, currency
+    tax, _ = priced(body, "total_tax", side, shop_currency)
+    tip = money_decimal(body, "total_tip_received") or Decimal(0)
+    if tip and side == "presentment" and currency != shop_currency:
+        return None, None  # The tip is known in the shop's currency only: the caller takes the shop's side whole.
+    shipping, shipping_tax = _shipping(body, side, shop_currency)
+    if flag(body, "taxes_included"):
+        shipping -= shipping_tax  # Already inside total_tax: taken off once.
+    return max(total - (tax or Decimal(0)) - shipping - tip, Decimal(0)), currency
+
+
+def _shipping(body: Mapping[str, Any], side: str, shop_currency: str | None) -> tuple[Decimal, Decimal]:
+    """What the buyer paid for shipping after discounts, and the tax on it."""
+    lines = [line for line in objects(body, "shipping_lines") if not flag(line, "is_removed")]
+    if not lines:
+        return priced(body, "total_shipping_price", side, shop_currency)[0] or Decimal(0), Decimal(0)
+    paid = tax = Decimal(0)
+    for line in lines:
+        paid += priced(line, "price", side, shop_currency)[0] or Decimal(0)
+        for discount in objects(line, "discount_allocations"):
+            paid -= priced(discount, "amount", side, shop_currency)[0] or Decimal(0)
+        for tax_line in objects(line, "tax_lines"):
+            tax += priced(tax_line, "price", side, shop_currency)[0] or Decimal(0)
+    return paid, tax
+
+
+def wire_money(amount: Decimal | None, currency: str | None) -> dict[str, Any]:
+    code = money.currency_code(currency)
+    if amount is None or code is None:
+        return {}
+    minor = money.minor_units(amount, code)
+    return {} if minor is None else {"amount": minor, "currency": code}
+
+
+def contents_of(body: Mapping[str, Any], settings: Settings, currency: str | None) -> list[dict[str, Any]]:
+    """The lines as the API's items: ``amount`` is the unit price before discounts."""
+    side = settings.shopify_money if currency != money.currency_code(text(body, "currency")) else "shop"
+    return [item_of(line, settings, side, text(body, "currency")) for line in objects(body, "line_items")]
+
+
+def item_of(line: Mapping[str, Any], settings: Settings, side: str, shop_currency: str | None) -> dict[str, Any]:
+    quantity = integer(line, "quantity")
+    item = {
+        # Custom lines have neither variant nor product nor sku: then there is no id, never the text "None".
+        "id": identifier(line, settings.content_id),
+        "name": text(line, "name") or text(line, "title"),
+        "quantity": quantity if quantity is not None and 0 <= quantity < 10**9 else None,
+    }
+    price, currency = priced(line, "price", side, shop_currency)
+    return {key: value for key, value in item.items() if value is not None} | wire_money(price, currency)
+
+
+# Who and whence ------------------------------------------------------------------------------------------------------
+
+
+def buyer_of(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Whose order it is. Shipping details are left out: they may be the receiver's of a gift."""
+    customer = value_at(body, "customer")
+    billing = value_at(body, "billing_address")
+    address = billing if isinstance(billing, dict) and billing else value_at(customer, "default_address")
+    return person(
+        emails=(text(body, "email"), text(body, "contact_email"), text(customer, "email")),
+        phones=(
+            (text(body, "phone"), None),
+            (text(customer, "phone"), None),
+            (text(billing, "phone"), text(billing, "country_code")),
+        ),
+        customer_id=exact_id(customer, "Customer"),
+        names=(customer, billing),
+        address=address,
+        settings=settings,
+    )
+
+
+def person(
+    *,
+    emails: Sequence[str | None],
+    phones: Sequence[tuple[str | None, str | None]],
+    customer_id: str | None,
+    names: Sequence[object],
+    address: object,
+    settings: Settings,
+) -> dict[str, Any]:
+    fallback = settings.default_phone_region or None
+    found = {
+        "emails_sha256": first(identity.email(value) for value in emails),
+        # A national number is read in the country of its own address, or in the configured one; it is never guessed.
+        "phone_numbers_sha256": first(
+            identity.phone(number, region=identity.country(country) or fallback) for number, country in phones
+        ),
+        "external_ids_sha256": identity.external_id(customer_id),
+        "first_names_sha256": first(identity.name(text(name, "first_name")) for name in names),
+        "last_names_sha256": first(identity.name(text(name, "last_name")) for name in names),
+        "cities": identity.city(text(address, "city")),
+        "regions": identity.region(text(address, "province_code")),
+        "postal_codes": identity.postal_code(text(address, "zip")),
+        "countries": identity.country(text(address, "country_code")),
+    }
+    return {field: [value] for field, value in found.items() if value is not None}
+
+
+def first(values: Iterable[str | None]) -> str | None:
+    return next((value for value in values if value is not None), None)
+
+
+def device_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    details = value_at(body, "client_details")
+    if not isinstance(details, dict):
+        return {}
+    found = {
+        "ip_address": identity.ip_address(text(details, "browser_ip") or text(body, "browser_ip")),
+        "user_agent": identity.user_agent(text(details, "user_agent")),
+    }
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def attributes_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """Cart attributes that the storefront's script has set, by name without its leading underscores, byte for byte."""
+    found: dict[str, str] = {}
+    for attribute in objects(body, "note_attributes"):
+        name, value = attribute.get("name"), attribute.get("value")
+        if isinstance(name, str) and isinstance(value, str) and value.strip():
+            found.setdefault(name.lstrip("_"), value)
+    return found

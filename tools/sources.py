@@ -1,0 +1,26 @@
+"""The sources by name, for the tools: how to sign a sample, and the receiver that the Lambda function would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from conversion_relay.delivery import Source
+from conversion_relay.receive import LedgerPort, ParkingPort, Receiver, SecretsPort
+from conversion_relay.settings import Settings
+from conversion_relay.sources import shopify
+
+SOURCES: Final[Mapping[str, Source]] = {source.name: source for source in (shopify.SOURCE,)}
+
+
+def receiver_for(
+    name: str,
+    secrets: SecretsPort,
+    ledger: LedgerPort,
+    parking: ParkingPort,
+    settings: Settings,
+    clock: Callable[[], int],
+) -> Receiver | None:
+    """The receiver of a source as its Lambda function makes it, over the given ports; None for an unknown name."""
+    source = SOURCES.get(name)
+    return None if source is None else Receiver(source, secrets, ledger, parking, settings, clock)
