@@ -168,28 +168,36 @@ class _Money(_Wire):
         return self
 
 
-class ContentsData(_Money):
-    type: Literal["contents"]
+class _Contents(_Money):
     contents: list[Item] | None = None
+
+    @model_validator(mode="after")
+    def _item_amounts_have_currency(self) -> _Contents:
+        for index, item in enumerate(self.contents or ()):
+            if item.amount is not None and item.currency is None and self.currency is None:
+                raise ValueError(f"contents[{index}].currency: is required with an amount, here or on the event")
+        return self
+
+
+class ContentsData(_Contents):
+    type: Literal["contents"]
 
 
 class CustomerActionData(_Money):
     type: Literal["customer_action"]
 
 
-class PlanEnrollmentData(_Money):
+class PlanEnrollmentData(_Contents):
     type: Literal["plan_enrollment"]
     plan_id: str | None = None
-    contents: list[Item] | None = None
 
 
-class CustomData(_Money):
+class CustomData(_Contents):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
     __pydantic_extra__: dict[str, JsonValue]
 
     type: Literal["custom"]
     plan_id: str | None = None
-    contents: list[Item] | None = None
 
     @model_validator(mode="after")
     def _extras_are_json(self) -> CustomData:
@@ -265,6 +273,7 @@ class Event(_Wire):
     def wire(self) -> dict[str, Any]:
         """The event as JSON-ready values: fields in the order of the contract, absent ones left out."""
         event = self.model_dump(exclude_none=True)
+        event["data"] = {"type": self.data.type, **event["data"]}
         if isinstance(self.data, CustomData):
             extras = self.data.__pydantic_extra__
             known = {key: value for key, value in event["data"].items() if key not in extras}
@@ -279,6 +288,13 @@ class Event(_Wire):
     def to_json(self) -> str:
         """The event as it goes out. Equal events give equal bytes: a resend after a lost reply is byte-identical."""
         return json.dumps(self.wire(), ensure_ascii=False, separators=(",", ":"))
+
+
+def without_contents(event: Event) -> Event:
+    """The event without its lines: the total still counts where hundreds of lines would not fit the ledger."""
+    if isinstance(event.data, CustomerActionData):
+        return event
+    return event.model_copy(update={"data": event.data.model_copy(update={"contents": None})})
 
 
 def parse(value: object) -> Event:

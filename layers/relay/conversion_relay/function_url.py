@@ -36,9 +36,10 @@ def _decoded(body: str) -> bytes:
 
 
 def answer(outcome: Outcome) -> dict[str, Any]:
-    """What the platform gets to see: status, outcome and reason. Details are for the log."""
+    """What the platform gets to see: outcome, reason and ledger key, for its own log. Details are for ours."""
+    told = {"outcome": outcome.kind, "reason": outcome.reason, "key": outcome.key}
     return {
         "statusCode": outcome.http,
         "headers": {"content-type": "application/json"},
-        "body": json.dumps({"outcome": outcome.kind, "reason": outcome.reason}),
+        "body": json.dumps({name: value for name, value in told.items() if value is not None}),
     }

@@ -97,6 +97,10 @@ _WITHHELD: Final = frozenset({"266696687", "7378742833", "2562533", "8656696", "
 _INTERNATIONAL: Final = "00"  # what most of the world dials before a calling code
 _NORTH_AMERICA: Final = "1"
 _SHORTEST_BARE: Final = 11
+# Where people write numbers of 11 digits that do not begin with 0 and may look like another country's calling code:
+# Brazil's mobiles have no prefix at all, Russia and Kazakhstan dial an 8 first. (China's mobiles are the third such
+# kind; they always begin with 1, and there the API's own example, an American number, decides.)
+_WRITTEN_LIKE_INTERNATIONAL: Final = ("BR", "RU")
 
 
 class _Plan(NamedTuple):
@@ -137,8 +141,8 @@ def normalized_phone(value: object, *, region: str | None = None) -> str | None:
     `region`      ISO 3166-1 alpha-2: the number may be in the national form of that region, or with its way to dial
                   abroad, or its calling code without plus; it has to be fully valid. Two valid readings give None.
     neither       Bare digits pass only as the API's own example "14155552671": a fully valid international number of
-                  at least 11 digits that does not begin with 0. National forms give None: never guess. A bare
-                  Brazilian mobile number (11 digits without any prefix) could be European, and gives None, too.
+                  at least 11 digits that does not begin with 0 and could not be a Brazilian or Russian national form.
+                  All national forms give None: never guess.
 
     "Fit" and "valid" are libphonenumber's notions; the result is always what libphonenumber gives for the number.
     """
@@ -147,7 +151,7 @@ def normalized_phone(value: object, *, region: str | None = None) -> str | None:
     dialled = "".join(value.split()).translate(_DROP_SEPARATORS)
     if not _DIALLED.fullmatch(dialled) or dialled.lstrip("+0") in _WITHHELD:
         return None
-    home = _plan(region.upper()) if isinstance(region, str) and len(region) == 2 else None
+    home = _plans().get(region.upper()) if isinstance(region, str) and len(region) == 2 else None
     if dialled.startswith("+"):
         number = _after_plus(dialled[1:])
     elif home is not None:
@@ -186,43 +190,38 @@ def _bare(digits: str) -> str | None:
     reading = _international(digits)
     if reading is None or not reading.as_written or len(digits) < _SHORTEST_BARE:
         return None
-    # Brazil writes mobile numbers with 11 digits and no prefix at all, many of which begin like Europe's calling codes.
-    # China does so too, always with a 1; there the API's own example, an American number, decides.
-    if reading.calling_code != _NORTH_AMERICA and _is_valid("55", digits):
-        return None
-    return _valid(reading)
+    number = _valid(reading)
+    if number is None or _main_plan(reading.calling_code).region.startswith("001-"):
+        return None  # a calling code of services, nobody's home
+    if reading.calling_code != _NORTH_AMERICA:
+        at_home = {_valid(_national(digits, _plans()[home])) for home in _WRITTEN_LIKE_INTERNATIONAL}
+        if at_home - {None, number}:
+            return None
+    return number
 
 
 # The rest follows `parse` and `is_valid_number` of libphonenumber (Apache-2.0) step by step, for text of ASCII digits.
 
 
 @cache
-def _plans() -> dict[str, str]:
-    from conversion_relay.phone_regions import PLANS
+def _plans() -> dict[str, _Plan]:
+    from conversion_relay.phone_regions import PLANS  # 85 kB that many deliveries never need
 
-    return {line.partition("\t")[0]: line for line in PLANS.strip("\n").split("\n")}
+    plans = (_Plan(*line.split("\t")) for line in PLANS.strip("\n").split("\n"))
+    return {plan.region: plan for plan in plans}
 
 
 @cache
-def _calling_codes() -> dict[str, list[str]]:
+def _calling_codes() -> dict[str, tuple[_Plan, ...]]:
+    """The plans that share each calling code, main region first."""
     from conversion_relay.phone_regions import CALLING_CODES
 
     lines = (line.split() for line in CALLING_CODES.strip().split("\n"))
-    return {code: regions for code, *regions in lines}
-
-
-@cache
-def _plan(region: str) -> _Plan | None:
-    line = _plans().get(region)
-    return _Plan(*line.split("\t")) if line is not None else None
-
-
-def _plans_of(calling_code: str) -> list[_Plan]:
-    return [plan for region in _calling_codes()[calling_code] if (plan := _plan(region)) is not None]
+    return {code: tuple(_plans()[region] for region in regions) for code, *regions in lines}
 
 
 def _main_plan(calling_code: str) -> _Plan:
-    return _plans_of(calling_code)[0]
+    return _calling_codes()[calling_code][0]
 
 
 @cache
@@ -279,7 +278,7 @@ def _valid(reading: _Reading | None) -> str | None:
 
 def _is_valid(calling_code: str, national: str) -> bool:
     """The first region whose leading digits match decides; those without any are tried by their numbers."""
-    for plan in _plans_of(calling_code):
+    for plan in _calling_codes()[calling_code]:
         if not plan.leading_digits:
             if _fits(plan, national) and _matches(plan.valid, national):
                 return True

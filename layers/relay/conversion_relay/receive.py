@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from conversion_relay.delivery import (
@@ -25,7 +25,7 @@ from conversion_relay.delivery import (
     Result,
     Source,
 )
-from conversion_relay.event import InvalidEvent
+from conversion_relay.event import InvalidEvent, without_contents
 from conversion_relay.ledger import Contended, LedgerUnavailable
 from conversion_relay.parking import ParkingUnavailable
 from conversion_relay.secrets import SecretMissing, SecretsUnavailable
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024
 """Nothing larger is parsed. Lambda itself takes 6 MB, so this is met only behind another entry point."""
+MAX_EVENT_BYTES: Final = 200_000
+"""A ledger item holds 400 KB and ten events share a queue batch of 1 MiB. Larger events lose their ``contents``."""
 _ATTEMPTS: Final = 3
 
 
@@ -134,6 +136,8 @@ class Receiver:
             case Ignored():
                 return Outcome("ignored", 200, result.reason, result.detail)
             case Conversion():
+                if len(result.event.to_json().encode()) > MAX_EVENT_BYTES:
+                    result = replace(result, event=without_contents(result.event))
                 recorded = self.ledger.record(
                     result,
                     now_ms,

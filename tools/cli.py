@@ -1,0 +1,28 @@
+"""The ``relay`` command: what a person runs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tools import posting, trial
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the command; the exit status."""
+    parser = argparse.ArgumentParser(prog="relay", description="Conversion Relay's tools.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_text, module in (
+        ("try", "what would the relay make of this delivery? Writes nothing", trial),
+        ("post", "sign a sample freshly and post it to a running relay (see make up)", posting),
+    ):
+        command = commands.add_parser(name, help=help_text, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,324 @@
+"""``make demo`` and ``make up``: signed Shopify webhooks become events that a stand-in for OpenAI accepts.
+
+Everything runs on this machine and on loopback: the same template.yaml on an emulated AWS, the real Lambda handlers,
+real HTTP out. Only OpenAI is a stand-in, which enforces the Conversions API's contract.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from conversion_relay import money
+from conversion_relay.delivery import Delivery
+from tools.local_aws import FunctionFailed, LocalAws, LocalAwsFailed, Stack
+from tools.package import BuildFailed
+from tools.posting import RUNNING
+from tools.samples import sample
+from tools.stand_in import StandIn
+
+PIXEL_ID: Final = "Qm7TzV4kRw2LpX9sNdB3Yh"
+OPENAI_KEY: Final = "demo-conversions-key"
+SHOP_ORIGIN: Final = "https://northwind-trail.example"
+QUEUED_WITHIN_S: Final = 30
+WIDTH: Final = 120
+"""Columns of the table; a narrower terminal gets it without the samples' names."""
+
+SCRIPT: Final = (
+    ("a web order, paid", "orders/create"),
+    ("the same order, paid", "orders/paid"),
+    ("the same delivery again", "orders/create again"),
+    ("an order at the till", "orders/create.pos"),
+    ("the shop's app, in store", "orders/create.app_in_store"),
+    ("a draft order, unpaid", "orders/create.draft_pending"),
+    ("… and now paid", "orders/paid.draft"),
+    ("an order in yen", "orders/create.yen"),
+    ("two currencies", "orders/create.multi_currency"),
+    ("headless shop, pixel id", "orders/create.headless"),
+    ("accents and emoji", "orders/create.accents"),
+    ("100 % discount", "orders/create.free"),
+    ("waits for the bank", "orders/create.pending"),
+    ("a subscription renews", "orders/create.renewal"),
+    ("a test order", "orders/create.test"),
+    ("an order is changed", "orders/updated"),
+    ("an order is cancelled", "orders/cancelled"),
+    ("a refund", "refunds/create"),
+    ("a checkout begins", "checkouts/create"),
+    ("… and is updated", "checkouts/update"),
+    ("… and is completed", "checkouts/update.completed"),
+    ("a cart", "carts/create"),
+    ("a fuller cart", "carts/update"),
+    ("a buyer makes an account", "customers/create"),
+    ("… which is enabled", "customers/enable"),
+    ("a guest's record", "customers/create.guest"),
+    ("newsletter by e-mail", "customers_email_marketing_consent/update"),
+    ("newsletter by SMS", "customers_marketing_consent/update"),
+    ("a subscription begins", "subscription_contracts/create"),
+    ("a topic of no interest", "products/update"),
+    ("a person asks for data", "customers/data_request"),
+    ("a person is to be erased", "customers/redact"),
+    ("a shop is to be erased", "shop/redact"),
+    ("a forged signature", "orders/create forged"),
+    ("signed, but not JSON", "orders/create broken"),
+)
+"""What the demo posts: a line for people, and the sample (with what is done to it)."""
+
+
+@dataclass(slots=True)
+class Line:
+    """One delivery of the demo and what became of it."""
+
+    about: str
+    sample: str
+    status: int
+    outcome: str
+    reason: str
+    key: str | None = None
+
+
+class DemoFailed(RuntimeError):
+    """The demo did not end as it must; the text says what differs."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo, or with ``--stay`` keep the stack running; the exit status."""
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__)
+    parser.add_argument("--stay", action="store_true", help="keep the stack running and print its addresses")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = _console()
+    started = time.monotonic()
+    try:
+        with _stack(console) as (stack, stand_in, secret):
+            if options.stay:
+                _stay(console, stack, stand_in, secret)
+            else:
+                _demo(console, stack, stand_in, secret)
+                console.print(f"Done in {time.monotonic() - started:.0f} s. Nothing is left running.")
+    except KeyboardInterrupt:
+        console.print("\nStopped. Nothing is left running.")
+    except (DemoFailed, LocalAwsFailed, FunctionFailed, BuildFailed) as problem:
+        console.print(f"[red]The demo failed:[/] {problem}", highlight=False)
+        return 1
+    return 0
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+@contextmanager
+def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, str]]:
+    secret = f"shpss_demo_{secrets.token_hex(16)}"
+    with console.status("Starting …") as status:
+
+        def say(text: str) -> None:
+            status.update(text)
+            if not console.is_terminal:
+                console.print(f"  {text}", highlight=False)
+
+        with StandIn(keys=[OPENAI_KEY], pixels=[PIXEL_ID]) as stand_in, LocalAws.start(say=say) as aws:
+            stack = aws.deploy(
+                "relay",
+                {
+                    "PixelId": PIXEL_ID,
+                    "OpenAiEndpoint": f"{stand_in.url}/v1/events",
+                    "StorefrontOrigin": SHOP_ORIGIN,
+                    "SendEvery": "rate(1 hour)",
+                    "Architecture": "x86_64",
+                },
+                {"shopify": [secret], "openai": OPENAI_KEY},
+            )
+            status.stop()
+            yield stack, stand_in, secret
+
+
+# The demo ------------------------------------------------------------------------------------------------------------
+
+
+def _demo(console: Console, stack: Stack, stand_in: StandIn, secret: str) -> None:
+    lines: list[Line] = []
+    with console.status("Posting deliveries …") as status:
+        for about, name in SCRIPT:
+            status.update(f"Posting {len(lines) + 1} of {len(SCRIPT)}: {about}")
+            lines.append(_post(stack, secret, about, name))
+        recorded = sum(line.outcome == "recorded" for line in lines)
+        status.update("Waiting for the outbox …")
+        _wait_until_queued(stack, recorded)
+        status.update("Sending …")
+        run = stack.invoke("Sender")
+    ledger = _ledger(stack)
+    _show(console, lines, ledger, stand_in.events())
+    _summarize(console, lines, ledger, stand_in, run)
+
+
+def _post(stack: Stack, secret: str, about: str, name: str) -> Line:
+    sample_name, _, change = name.partition(" ")
+    delivery = sample(f"shopify/{sample_name}").delivery(secret, datetime.now(UTC))
+    if change == "forged":
+        delivery = sample(f"shopify/{sample_name}").delivery("a secret that is not the shop's", datetime.now(UTC))
+    elif change == "broken":
+        broken = Delivery("POST", "/", "", dict(delivery.headers), delivery.body[: len(delivery.body) // 2])
+        delivery = replace(broken, headers={**broken.headers, "x-shopify-hmac-sha256": _signed(broken.body, secret)})
+    answer = stack.post("shopify", delivery.body, delivery.headers)
+    told = answer.json()
+    topic = f"{sample_name} ({change})" if change else sample_name
+    return Line(about, topic, answer.status, told["outcome"], told["reason"], told.get("key"))
+
+
+def _signed(body: bytes, secret: str) -> str:
+    from conversion_relay.sources import shopify
+
+    return shopify.sign(body, secret)
+
+
+def _wait_until_queued(stack: Stack, expected: int) -> None:
+    """Wait for the stream and the outbox. A conversion that does not arrive shows in the totals as not sent."""
+    give_up = time.monotonic() + QUEUED_WITHIN_S
+    queue = stack.client("sqs")
+    while time.monotonic() < give_up:
+        counts = queue.get_queue_attributes(
+            QueueUrl=stack.resources["Queue"], AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        if int(counts["Attributes"]["ApproximateNumberOfMessages"]) >= expected:
+            return
+        time.sleep(0.1)
+
+
+def _ledger(stack: Stack) -> dict[str, dict[str, Any]]:
+    """The conversions in the ledger by key: their status and event."""
+    pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.resources["Ledger"])
+    return {
+        item["pk"]["S"]: {"status": item["status"]["S"], "event": json.loads(item["event"]["S"])}
+        for page in pages
+        for item in page["Items"]
+        if "event" in item
+    }
+
+
+_COLOUR: Final = {
+    "recorded": "green",
+    "duplicate": "cyan",
+    "compliance": "magenta",
+    "parked": "yellow",
+    "refused": "red",
+    "failed": "red",
+}
+
+
+def _show(
+    console: Console, lines: Sequence[Line], ledger: dict[str, dict[str, Any]], counted: Sequence[dict[str, Any]]
+) -> None:
+    by_id = {(each["name"], each["id"]): each for each in counted}
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("delivery", no_wrap=True)
+    if console.width >= WIDTH:
+        table.add_column("sample", no_wrap=True, max_width=26)
+    table.add_column("HTTP")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("event, or why there is none", no_wrap=True)
+    table.add_column("value", no_wrap=True, justify="right")
+    table.add_column("OpenAI", no_wrap=True)
+    for line in lines:
+        held = ledger.get(line.key or "") if line.outcome == "recorded" else None
+        event = held["event"] if held else None
+        there = by_id.get((event["type"], event["id"])) if event else None
+        table.add_row(
+            line.about,
+            *([line.sample] if console.width >= WIDTH else []),
+            str(line.status),
+            f"[{_COLOUR.get(line.outcome, 'dim')}]{line.outcome}[/]",
+            f"{event['type']} · {event['action_source']}" if event else f"[dim]{line.reason}[/]",
+            _value(event),
+            "[green]counted[/]" if there else "[red]missing[/]" if event else "",
+        )
+    console.print(table)
+
+
+def _value(event: dict[str, Any] | None) -> str:
+    if event is None or "amount" not in event["data"]:
+        return ""
+    currency = event["data"]["currency"]
+    exponent = money.EXPONENTS[currency]
+    return f"{event['data']['amount'] / 10**exponent:,.{exponent}f} {currency}"
+
+
+def _summarize(
+    console: Console, lines: Sequence[Line], ledger: dict[str, dict[str, Any]], stand_in: StandIn, run: dict[str, Any]
+) -> None:
+    outcomes = Counter(line.outcome for line in lines)
+    statuses = Counter(held["status"] for held in ledger.values())
+    summary = stand_in.summary()
+    console.print()
+    console.print(f"{len(lines)} deliveries: {_counts(outcomes)}", highlight=False)
+    console.print(f"Ledger: {len(ledger)} conversions, {_counts(statuses)}", highlight=False)
+    unused = sum(bool(each["ignored"]) for each in stand_in.events())
+    console.print(
+        f"OpenAI (stand-in): {summary['counted']} counted in {run['requests']} request, "
+        f"{summary['duplicates']} duplicates, {unused} events with a value of no use",
+        highlight=False,
+    )
+    lost = outcomes["recorded"] - summary["counted"]
+    double = summary["counted"] - len({(each["name"], each["id"]) for each in stand_in.events()})
+    expected = {"recorded": outcomes["recorded"], "ledger": len(ledger), "sent": statuses["sent"]}
+    if lost or double or set(expected.values()) != {summary["counted"]}:
+        raise DemoFailed(f"{expected} against {summary['counted']} counted by the stand-in: none may differ.")
+    console.print("[bold green]Lost: 0. Counted twice: 0.[/]")
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counter.most_common())
+
+
+# make up -------------------------------------------------------------------------------------------------------------
+
+
+def _stay(console: Console, stack: Stack, stand_in: StandIn, secret: str) -> None:
+    url, headers = stack.url("shopify")
+    RUNNING.write_text(json.dumps({"sources": {"shopify": {"url": url, "headers": headers, "secret": secret}}}))
+    try:
+        console.print("\n[bold]The relay is running on this machine.[/]", highlight=False)
+        for name, value in (
+            ("Shopify webhooks", url),
+            ("signing secret", secret),
+            ("stand-in for OpenAI", f"{stand_in.url}/_stand_in/events"),
+            ("local AWS", stack.aws.endpoint),
+        ):
+            console.print(f"  {name:20} {value}", highlight=False, soft_wrap=True)
+        console.print("\nIn another terminal, post a freshly signed sample (without a name: the list of samples):")
+        console.print("  .venv/bin/relay post shopify/orders/create --new", highlight=False)
+        console.print("or your own delivery, signed with the secret above:")
+        console.print(
+            f"  SIGNATURE=$(openssl dgst -sha256 -hmac '{secret}' -binary body.json | base64)\n"
+            f"  curl -i {url} -H 'X-Shopify-Topic: orders/create' -H 'X-Shopify-Shop-Domain: shop.myshopify.com' \\\n"
+            '    -H "X-Shopify-Hmac-Sha256: $SIGNATURE" --data-binary @body.json',
+            highlight=False,
+            soft_wrap=True,
+        )
+        console.print("\nThe sender runs every 5 seconds here. Ctrl-C ends everything.\n")
+        while True:
+            time.sleep(5)
+            run = stack.invoke("Sender")
+            if run["received"]:
+                console.print(f"{datetime.now(UTC):%H:%M:%S}  sent {run['sent']} of {run['received']}; "
+                              f"OpenAI has counted {stand_in.summary()['counted']}", highlight=False)  # fmt: skip
+    finally:
+        RUNNING.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+"""``relay post``: sign a sample freshly and post it to the relay that ``make up`` keeps running, or to another URL."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from conversion_relay.delivery import Delivery
+from tools.samples import UnknownSample, sample, samples
+
+RUNNING: Final = Path(__file__).parent.parent / "build" / "running.json"
+"""Written by ``make up``: where the running relay is, and its dev secrets."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``relay post``."""
+    parser.add_argument("sample", nargs="?", metavar="SOURCE/SAMPLE", help="such as shopify/orders/create; none: list")
+    parser.add_argument("--url", help="where to (default: the relay of make up)")
+    parser.add_argument("--secret", help="what to sign with (default: the dev secret of make up)")
+    parser.add_argument("--new", action="store_true", help="with another id, so that it is another conversion")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry ``relay post`` out; the exit status."""
+    if not options.sample:
+        print("\n".join(each.name for each in samples()))
+        return 0
+    try:
+        chosen = sample(options.sample)
+    except UnknownSample as problem:
+        print(f"relay post: {problem}", file=sys.stderr)
+        return 2
+    url, headers, secret = options.url, {}, options.secret
+    if not url or not secret:
+        if not RUNNING.is_file():
+            print(
+                "relay post: no relay is running here. Start one with 'make up', or give --url and --secret.",
+                file=sys.stderr,
+            )
+            return 2
+        held = json.loads(RUNNING.read_text())["sources"][chosen.source]
+        url, headers, secret = url or held["url"], held["headers"], secret or held["secret"]
+    delivery = chosen.delivery(secret, datetime.now(UTC), new=options.new)
+    status, text = post(delivery, url, headers)
+    print(f"{status} {text}")
+    return 0 if status < 500 else 1
+
+
+def post(delivery: Delivery, url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    """Post a delivery over HTTP; status and body of the answer."""
+    request = urllib.request.Request(
+        url, delivery.body, {**delivery.headers, **(headers or {})}, method=delivery.method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
