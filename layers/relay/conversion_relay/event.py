@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from conversion_relay import money
+from conversion_relay import click, money
 
 DATA_TYPE: Final = {
     "page_viewed": "contents",
@@ -53,6 +53,7 @@ _MAX_EXTRA_DEPTH = 16
 _EMPTY_DIGEST = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _CUSTOM_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
 _POSTAL_CODE = re.compile(r"[A-Za-z0-9 -]*[A-Za-z0-9][A-Za-z0-9 -]*")
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 class InvalidEvent(ValueError):
@@ -107,16 +108,9 @@ def _custom_name(value: str) -> str:
 
 
 def _source_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("must be a URL with scheme and host") from None
-    if parts.scheme not in ("http", "https") or not host or any(c.isspace() or ord(c) < 32 for c in value):
-        raise ValueError("must be an http or https URL with a host")
-    if "?" in value or "#" in value or "@" in parts.netloc:
-        # Stricter than the API: a query or user name may carry personal data or click ids.
-        raise ValueError("must be origin and path only, without query, fragment or user name")
+    # Stricter than the API: a query or user name may carry personal data or click ids.
+    if click.source_url(value, origin=None) != value:
+        raise ValueError("must be an http or https URL of origin and path only, without query, fragment or user name")
     return value
 
 
@@ -193,8 +187,8 @@ class PlanEnrollmentData(_Contents):
 
 
 class CustomData(_Contents):
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
-    __pydantic_extra__: dict[str, JsonValue]
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Any]
 
     type: Literal["custom"]
     plan_id: str | None = None
@@ -202,8 +196,8 @@ class CustomData(_Contents):
     @model_validator(mode="after")
     def _extras_are_json(self) -> CustomData:
         for key, value in self.__pydantic_extra__.items():
-            if _depth(value) > _MAX_EXTRA_DEPTH:
-                raise ValueError(f"{key}: is nested more than {_MAX_EXTRA_DEPTH} levels deep")
+            if fault := _json_fault(value):
+                raise ValueError(f"{_shown(key)}: {fault}")
         return self
 
 
@@ -307,8 +301,6 @@ def parse(value: object) -> Event:
         return Event.model_validate(value)
     except ValidationError as error:
         raise _explained(error) from None
-    except RecursionError:
-        raise InvalidEvent("data", "data is nested too deep.") from None
 
 
 def age_problem(timestamp_ms: int, now_ms: int) -> Literal["too_old", "too_far_ahead"] | None:
@@ -355,22 +347,21 @@ _SENTENCES: Final = {
 
 def _explained(error: ValidationError) -> InvalidEvent:
     first = error.errors(include_url=False, include_context=True, include_input=False)[0]
-    place = _without_tag(first["loc"])
+    param = _path(_without_tag(first["loc"]))
     kind = first["type"]
     if kind == "value_error":
         rule = str(first["ctx"]["error"])
         field, separator, rest = rule.partition(": ")
         if separator:
-            place, rule = [*place, field], rest
+            param, rule = _below(param, field), rest
     elif kind in ("union_tag_not_found", "union_tag_invalid"):
-        place, rule = [*place, "type"], _SENTENCES[kind]
+        param, rule = _below(param, "type"), _SENTENCES[kind]
     elif kind == "literal_error":
         rule = f"must be one of {first['ctx']['expected']}"
     elif kind == "string_too_long":
         rule = f"must be at most {first['ctx']['max_length']} characters"
     else:
         rule = _SENTENCES.get(kind, "does not fit the contract")
-    param = _path(place)
     return InvalidEvent(param, f"{param or 'the event'} {rule}.")
 
 
@@ -384,8 +375,17 @@ def _without_tag(loc: tuple[int | str, ...]) -> list[int | str]:
 def _path(place: list[int | str]) -> str:
     path = ""
     for part in place:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        path = f"{path}[{part}]" if isinstance(part, int) else _below(path, _shown(part))
     return path
+
+
+def _below(path: str, field: str) -> str:
+    return f"{path}.{field}" if path else field
+
+
+def _shown(key: str) -> str:
+    # A key that is no plain name may be a value in the wrong place, and personal.
+    return key if _FIELD_NAME.fullmatch(key) else "(key)"
 
 
 def _sorted(value: Any) -> Any:
@@ -396,9 +396,30 @@ def _sorted(value: Any) -> Any:
     return value
 
 
-def _depth(value: JsonValue) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
+def _json_fault(value: object, levels: int = 0) -> str | None:
+    # Python's reader and writer take more than JSON has. The bound of integers is stricter than the API: beyond it
+    # readers differ, and one that cannot read a number refuses the whole request without naming the event.
+    match value:
+        case None | bool():
+            return None
+        case str():
+            return None if _is_unicode(value) else "must be valid Unicode text"
+        case int():
+            return None if abs(value) <= _MAX_INTEGER else "must not be beyond 2^53 - 1"
+        case float():
+            return None if math.isfinite(value) else "must be a finite number"
+        case list() | dict() if levels == _MAX_EXTRA_DEPTH:
+            return f"is nested more than {_MAX_EXTRA_DEPTH} levels deep"
+        case list():
+            return next((fault for each in value if (fault := _json_fault(each, levels + 1))), None)
+        case dict() if all(isinstance(key, str) and _is_unicode(key) for key in value):
+            return next((fault for each in value.values() if (fault := _json_fault(each, levels + 1))), None)
+    return "must be JSON"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can escape but UTF-8 cannot hold
+        return False
+    return True

@@ -113,7 +113,6 @@ class _Plan(NamedTuple):
     transform: str
     fits: str
     lengths: str
-    local_lengths: str
     leading_digits: str
     valid: str
 
@@ -151,7 +150,7 @@ def normalized_phone(value: object, *, region: str | None = None) -> str | None:
     dialled = "".join(value.split()).translate(_DROP_SEPARATORS)
     if not _DIALLED.fullmatch(dialled) or dialled.lstrip("+0") in _WITHHELD:
         return None
-    home = _plans().get(region.upper()) if isinstance(region, str) and len(region) == 2 else None
+    home = _plans().get(region.upper()) if isinstance(region, str) and region.isalpha() else None
     if dialled.startswith("+"):
         number = _after_plus(dialled[1:])
     elif home is not None:
@@ -253,11 +252,9 @@ def _national(digits: str, home: _Plan) -> _Reading | None:
 
 
 def _without_national_prefix(digits: str, plan: _Plan) -> str:
-    """The national number, unless what is left is too short to be one that can be dialled from anywhere."""
+    """The national number; as it was where dropping the prefix leaves no length that the plan has."""
     stripped = _stripped(digits, plan)
-    size, lengths = len(stripped), _numbers(plan.lengths)
-    possible = size not in _numbers(plan.local_lengths) and (size in lengths or size > max(lengths))
-    return stripped if possible else digits
+    return stripped if len(stripped) in _numbers(plan.lengths) else digits
 
 
 def _stripped(digits: str, plan: _Plan) -> str:
@@ -340,7 +337,7 @@ def postal_code(value: object) -> str | None:
 def country(value: object) -> str | None:
     """ISO 3166-1 alpha-2 code in upper case; None for a full name, which the API would drop silently."""
     text = _text(value)
-    code = text.upper() if text is not None and len(text) == 2 else ""
+    code = text.upper() if text is not None and text.isascii() else ""
     return code if code in _COUNTRIES else None
 
 

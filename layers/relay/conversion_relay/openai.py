@@ -30,7 +30,8 @@ TIMEOUT_S: Final = (5.0, 30.0)
 """To connect, and to wait for each part of the answer."""
 INTEGRATION_SOURCE: Final = "conversion-relay"
 
-_INDEX: Final = re.compile(r"events\[(\d+)\]")
+_INDEX: Final = re.compile(r"events\[([0-9]{1,6})\]")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ class OpenAi:
                 self._endpoint,
                 params={"pid": self._pixel_id},
                 data=request_body(events, validate_only=self._validate_only),
-                headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+                # As bytes: a key with a stray character is then refused by OpenAI (Blocked) instead of here.
+                headers={"Authorization": f"Bearer {self._key}".encode(), "Content-Type": "application/json"},
                 timeout=TIMEOUT_S,
                 allow_redirects=False,
             )
@@ -120,7 +122,7 @@ class OpenAi:
             return Retry(f"no answer ({type(error).__name__})")
         try:
             body = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         return answer(response.status_code, body if isinstance(body, dict) else {}, response.headers, len(events))
 
@@ -162,7 +164,7 @@ def _problems(body: Mapping[str, Any], sent: int) -> tuple[Problem, ...]:
             continue
         match = _INDEX.match(param)
         if match and (index := int(match[1])) < sent:
-            found.setdefault(index, Problem(index, param[:200], code if isinstance(code, str) else None))
+            found.setdefault(index, Problem(index, param[:200], code[:100] if isinstance(code, str) else None))
     return tuple(found[index] for index in sorted(found))
 
 
@@ -178,11 +180,11 @@ def _is_about_the_request(body: Mapping[str, Any]) -> bool:
 
 def _retry_after_s(headers: Mapping[str, str]) -> int | None:
     value = (headers.get("Retry-After") or "").strip()
-    if value.isdigit():
+    if _SECONDS.fullmatch(value):
         return min(int(value), 86_400)
     try:
         moment = parsedate_to_datetime(value)
         sent_at = parsedate_to_datetime(headers.get("Date") or "")
         return max(0, min(int((moment - sent_at).total_seconds()), 86_400))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -34,7 +34,7 @@ class Parking:
             ParkingUnavailable: nothing was kept.
         """
         day = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y/%m/%d")
-        key = f"{source}/{day}/{hashlib.sha256(delivery.body).hexdigest()[:32]}.json"
+        key = f"{source}/{day}/{_fingerprint(delivery)}.json"
         kept = {
             "source": source,
             "reason": reason,
@@ -52,6 +52,16 @@ class Parking:
         except (ClientError, BotoCoreError) as error:
             raise ParkingUnavailable(f"S3 could not keep the delivery ({type(error).__name__})") from error
         return key
+
+
+def _fingerprint(delivery: Delivery) -> str:
+    # The body alone does not tell deliveries apart: a GET has none, and the topic may stand in a header. What AWS puts
+    # on each request anew is left out.
+    headers = {
+        name: value for name, value in delivery.headers.items() if not name.startswith(("x-amzn-", "x-forwarded-"))
+    }
+    request = json.dumps([delivery.method, delivery.path, delivery.query, headers], sort_keys=True)
+    return hashlib.sha256(request.encode() + b"\0" + delivery.body).hexdigest()[:32]
 
 
 def delivery_in(kept: bytes) -> Delivery:

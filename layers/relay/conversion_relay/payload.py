@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from conversion_relay.delivery import NotUnderstood
@@ -26,7 +26,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise NotUnderstood("not_utf8", "the body is not UTF-8 text") from None
     except RecursionError:
         raise NotUnderstood("not_json", "the body is nested too deep") from None
-    except ValueError:
+    except (ValueError, InvalidOperation):  # a fraction may have an exponent beyond what Decimal can hold
         raise NotUnderstood("not_json", "the body is not JSON") from None
     if not isinstance(value, dict):
         raise NotUnderstood("not_an_object", "the body is JSON, but not an object")

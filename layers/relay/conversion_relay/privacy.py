@@ -110,10 +110,11 @@ def _concerns(item: Mapping[str, Any], request: PrivacyRequest) -> bool:
     key: str = item["pk"]["S"]
     if key.startswith("privacy#"):
         return False
-    if item.get("tenant", {}).get("S") not in (None, request.tenant):
+    tenant: str | None = item.get("tenant", {}).get("S")
+    if tenant not in (None, request.tenant):
         return False
     if request.kind == "erase_tenant":
-        return item.get("tenant", {}).get("S") == request.tenant
+        return tenant == request.tenant
     held: str = item.get("event", {}).get("S", "") + item.get("facts", {}).get("S", "")
     return key.rpartition("#")[2] in request.subjects or any(digest in held for digest in request.digests)
 

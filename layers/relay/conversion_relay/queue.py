@@ -6,6 +6,7 @@ A message's body is the event's JSON exactly as it will go to OpenAI; the attrib
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ BATCH: Final = 10
 """Messages that SQS takes or gives at once."""
 BATCH_BYTES: Final = 1_000_000
 """Below the 1 MiB that SQS takes in one batch, with room for attributes."""
+DRAIN_S: Final = 20
 PARALLEL: Final = 10
 """Receives, and deletes, under way at the same time."""
 
@@ -83,13 +85,16 @@ class Queue:
     def drain(self, most: int) -> list[Message]:
         """Receive up to ``most`` messages with parallel receives; an empty list when the queue seems empty.
 
+        It ends after 20 s with what there is: a trickle of new messages must not keep it from sending.
+
         Raises:
             QueueUnavailable: no receive was answered.
         """
         receives = max(1, min(PARALLEL, -(-most // BATCH)))
         messages: list[Message] = []
         with ThreadPoolExecutor(receives) as pool:
-            while len(messages) < most:
+            give_up = time.monotonic() + DRAIN_S
+            while len(messages) < most and time.monotonic() < give_up:
                 missing = min(most - len(messages), receives * BATCH)
                 rounds = [pool.submit(self._receive, min(BATCH, missing - asked)) for asked in range(0, missing, BATCH)]
                 arrived, error = _gathered(rounds)
@@ -220,7 +225,7 @@ def readable(message: Message) -> dict[str, Any] | None:
     """The event in a message, or None when the message is none of ours."""
     try:
         event = json.loads(message.event)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     fields = isinstance(event, dict) and isinstance(event.get("id"), str) and isinstance(event.get("type"), str)
     return event if fields and isinstance(event.get("timestamp_ms"), int) and message.key else None

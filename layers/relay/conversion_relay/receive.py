@@ -32,13 +32,16 @@ from conversion_relay.secrets import SecretMissing, SecretsUnavailable
 
 if TYPE_CHECKING:
     from conversion_relay.delivery import Memory
+    from conversion_relay.event import Event
     from conversion_relay.ledger import Recorded
     from conversion_relay.settings import Settings
 
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024
 """Nothing larger is parsed. Lambda itself takes 6 MB, so this is met only behind another entry point."""
 MAX_EVENT_BYTES: Final = 200_000
-"""A ledger item holds 400 KB and ten events share a queue batch of 1 MiB. Larger events lose their ``contents``."""
+"""A ledger item holds 400 KB and ten events share a queue batch of 1 MiB. Larger events lose their ``contents``, and
+one that is too large even so is parked.
+"""
 _ATTEMPTS: Final = 3
 
 
@@ -136,8 +139,7 @@ class Receiver:
             case Ignored():
                 return Outcome("ignored", 200, result.reason, result.detail)
             case Conversion():
-                if len(result.event.to_json().encode()) > MAX_EVENT_BYTES:
-                    result = replace(result, event=without_contents(result.event))
+                result = _fitting(result)
                 recorded = self.ledger.record(
                     result,
                     now_ms,
@@ -163,5 +165,19 @@ class Receiver:
         try:
             key = self.parking.park(self.source.name, delivery, reason, now_ms)
         except ParkingUnavailable as error:
-            return Outcome("failed", 500, reason, f"{detail}; {error}; the source sends the delivery again")
+            next_step = "the source sends the delivery again" if self.source.retries else "it is lost: replay it there"
+            return Outcome("failed", 500, reason, f"{detail}; {error}; {next_step}")
         return Outcome("parked", http, reason, f"{detail}; kept for replay", key)
+
+
+def _fitting(conversion: Conversion) -> Conversion:
+    if _size(conversion.event) <= MAX_EVENT_BYTES:
+        return conversion
+    smaller = replace(conversion, event=without_contents(conversion.event))
+    if _size(smaller.event) > MAX_EVENT_BYTES:
+        raise NotUnderstood("event_too_large", f"the event has over {MAX_EVENT_BYTES} bytes even without its contents")
+    return smaller
+
+
+def _size(event: Event) -> int:
+    return len(event.to_json().encode())

@@ -78,10 +78,23 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An event that may go out: its message, and its time for the freshness check."""
+    """An event that may go out: its message with any copies, and its time for the freshness check."""
 
-    message: Message
+    messages: list[Message]
     timestamp_ms: int
+
+    @property
+    def event(self) -> str:
+        """The JSON that goes out."""
+        return self.messages[0].event
+
+
+@dataclass(slots=True)
+class Tried:
+    """What came of trying a batch: how many events passed, and which were refused, with the reason."""
+
+    passed: int = 0
+    refused: list[tuple[Pending, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -115,9 +128,8 @@ class Sender:
         """The events that may go out now. The others end here, or wait until their time has come."""
         now_ms = self.clock()
         pending: dict[str, Pending] = {}
-        copies: list[Message] = []
         ahead: list[Message] = []
-        expired: list[tuple[Message, str]] = []
+        expired: list[tuple[Sequence[Message], str]] = []
         for message in messages:
             event = readable(message)
             if event is None:
@@ -127,14 +139,14 @@ class Sender:
             self.run.oldest_ms = max(self.run.oldest_ms, age_ms)
             problem = age_problem(event["timestamp_ms"], now_ms)
             if problem == "too_old":
-                expired.append((message, f"{age_ms // 3_600_000} h old when it could have been sent"))
+                expired.append(([message], f"{age_ms // 3_600_000} h old when it could have been sent"))
             elif problem == "too_far_ahead":
                 ahead.append(message)
             elif message.key in pending:
-                copies.append(message)
+                # Deleted with the first, not before: it may be the same message handed out twice.
+                pending[message.key].messages.append(message)
             else:
-                pending[message.key] = Pending(message, event["timestamp_ms"])
-        self.queue.delete(copies)
+                pending[message.key] = Pending([message], event["timestamp_ms"])
         if ahead:
             self.queue.release(ahead, AHEAD_RETRY_S)
             self.run.waiting += len(ahead)
@@ -153,36 +165,58 @@ class Sender:
     def _deliver(self, pending: Sequence[Pending]) -> None:
         batches = _batches(pending)
         for number, batch in enumerate(batches):
-            if self.run.stopped or self.remaining_ms() <= TIME_FOR_ONE_BATCH_MS // 2:
+            if not self._may_send():
                 self.run.waiting += sum(map(len, batches[number:]))
                 return
             self._send(batch)
 
+    def _may_send(self) -> bool:
+        return not self.run.stopped and self.remaining_ms() > TIME_FOR_ONE_BATCH_MS // 2
+
     def _send(self, batch: Sequence[Pending]) -> None:
         """Send a batch; where OpenAI refuses it for something in it, find that and send the rest."""
-        refused: list[tuple[Pending, str]] = []
-        self._send_or_split(batch, refused)
-        if len(batch) > 1 and len(refused) == len(batch) and _unnamed(refused):
+        tried = Tried()
+        self._send_or_split(batch, tried)
+        if len(batch) > 1 and tried.refused and not tried.passed and _unnamed(tried.refused):
             # Not one of them passed and none was named: that is no trait of the events. Keep them all (P8).
-            self.run.blocked = (
-                "OpenAI refuses every event of a batch without naming one: check key, PixelId and endpoint."
-            )
-            self.run.waiting += len(refused)
+            self.run.waiting += len(tried.refused)
+            if self.run.retry is None and self.run.blocked is None:
+                self.run.blocked = (
+                    "OpenAI refuses every event of a batch without naming one: check key, PixelId and endpoint."
+                )
             return
-        for _, reason in refused:
+        for _, reason in tried.refused:
             self.run.rejections[reason] += 1
-        self.run.rejected += self._settle([(each.message, reason) for each, reason in refused], "rejected")
+        self.run.rejected += self._settle([(each.messages, reason) for each, reason in tried.refused], "rejected")
 
-    def _send_or_split(self, batch: Sequence[Pending], refused: list[tuple[Pending, str]]) -> None:
-        if not batch:
-            return
-        if self.run.stopped:
-            self.run.waiting += len(batch)
-            return
-        answer = self._request(batch)
+    def _send_or_split(self, batch: Sequence[Pending], tried: Tried) -> None:
+        while batch and self._may_send():
+            batch = self._still_fresh(batch)
+            if not batch:
+                return
+            self.run.requests += 1
+            answer = self.openai.send([each.event for each in batch])
+            if not isinstance(answer, Rejected) or not answer.problems:
+                self._conclude(batch, answer, tried)
+                return
+            # The answer may name one event of many: a loop, because a batch can hold a thousand of them.
+            named = {problem.index: _reason(problem) for problem in answer.problems}
+            tried.refused += [(batch[index], reason) for index, reason in named.items()]
+            batch = [each for index, each in enumerate(batch) if index not in named]
+        self.run.waiting += len(batch)
+
+    def _still_fresh(self, batch: Sequence[Pending]) -> Sequence[Pending]:
+        """Held against the clock once more: isolating others may have taken a while. The stale end in the next run."""
+        now_ms = self.clock()
+        fresh = [each for each in batch if age_problem(each.timestamp_ms, now_ms) is None]
+        self.run.waiting += len(batch) - len(fresh)
+        return fresh
+
+    def _conclude(self, batch: Sequence[Pending], answer: Answer, tried: Tried) -> None:
         match answer:
             case Accepted():
-                self.run.sent += self._settle([(each.message, self.accepted_reason) for each in batch], "sent")
+                tried.passed += len(batch)
+                self.run.sent += self._settle([(each.messages, self.accepted_reason) for each in batch], "sent")
                 if answer.count != len(batch):
                     self._note(f"OpenAI says {answer.count} accepted of {len(batch)} sent: compare its reports.")
             case Blocked():
@@ -191,46 +225,33 @@ class Sender:
             case Retry():
                 self.run.retry = answer.reason
                 self.run.waiting += len(batch)
+            case Rejected() if len(batch) == 1:
+                tried.refused.append((batch[0], f"HTTP {answer.status}"))
             case Rejected():
-                self._isolate(batch, answer, refused)
+                middle = len(batch) // 2
+                self._send_or_split(batch[:middle], tried)
+                self._send_or_split(batch[middle:], tried)
 
-    def _isolate(self, batch: Sequence[Pending], rejected: Rejected, refused: list[tuple[Pending, str]]) -> None:
-        if rejected.problems:
-            named = {problem.index: problem for problem in rejected.problems}
-            refused += [(batch[index], _reason(problem)) for index, problem in named.items()]
-            self._send_or_split([each for index, each in enumerate(batch) if index not in named], refused)
-        elif len(batch) == 1:
-            refused.append((batch[0], f"HTTP {rejected.status}"))
-        else:
-            middle = len(batch) // 2
-            self._send_or_split(batch[:middle], refused)
-            self._send_or_split(batch[middle:], refused)
-
-    def _request(self, batch: Sequence[Pending]) -> Answer:
-        """One request. Its events are held against the clock once more: isolating others may have taken a while."""
-        now_ms = self.clock()
-        if any(age_problem(each.timestamp_ms, now_ms) for each in batch):
-            return Retry("an event went stale while its batch was sent")
-        self.run.requests += 1
-        return self.openai.send([each.message.event for each in batch])
-
-    def _settle(self, ended: Sequence[tuple[Message, str]], status: Settled) -> int:
-        """Write the ends to the ledger, then delete the messages; how many are settled. The others come again."""
+    def _settle(self, ended: Sequence[tuple[Sequence[Message], str]], status: Settled) -> int:
+        """Write the ends of events to the ledger, then delete their messages; how many are settled. The others come
+        again.
+        """
         if not ended:
             return 0
         now_ms = self.clock()
 
-        def settle(end: tuple[Message, str]) -> Message | None:
+        def settle(end: tuple[Sequence[Message], str]) -> Sequence[Message]:
+            messages, reason = end
             try:
-                self.ledger.settle(end[0].key, status, end[1], now_ms)
+                self.ledger.settle(messages[0].key, status, reason, now_ms)
             except LedgerUnavailable as error:
                 self._note(f"{error}: the event is sent again with the same id, which OpenAI drops")
-                return None
-            return end[0]
+                return ()
+            return messages
 
         with ThreadPoolExecutor(min(SETTLE_PARALLEL, len(ended))) as pool:
-            settled = [message for message in pool.map(settle, ended) if message is not None]
-        self.queue.delete(settled)
+            settled = [messages for messages in pool.map(settle, ended) if messages]
+        self.queue.delete([message for messages in settled for message in messages])
         return len(settled)
 
     def _note(self, sentence: str) -> None:
@@ -252,7 +273,7 @@ def _batches(pending: Sequence[Pending]) -> list[list[Pending]]:
     batches: list[list[Pending]] = []
     size = MAX_REQUEST_BYTES
     for each in pending:
-        added = len(each.message.event.encode()) + 1
+        added = len(each.event.encode()) + 1
         if not batches or len(batches[-1]) == MAX_EVENTS or size + added > MAX_REQUEST_BYTES:
             batches.append([])
             size = 100

@@ -26,13 +26,14 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     Raises:
         NotUnderstood: the topic is handled, but its content lacks what the topic is about.
     """
-    topic = header(delivery, "topic")
+    topic = (header(delivery, "topic") or "").strip().lower()
     if not topic:
         raise NotUnderstood("topic_missing", "the delivery carries no X-Shopify-Topic header")
-    handle = TOPICS.get(topic.strip().lower())
+    handle = TOPICS.get(topic)
     if handle is None:
-        return Ignored("topic_not_handled", f"the topic {topic.strip()[:60]} holds no conversion for this relay")
-    if settings.shop_domains and tenant(delivery) not in settings.shop_domains:
+        return Ignored("topic_not_handled", f"the topic {topic[:60]} holds no conversion for this relay")
+    # A shop that has left is taken off the list before its shop/redact comes, 48 hours later: that one must still count.
+    if settings.shop_domains and topic not in _PRIVACY_TOPICS and tenant(delivery) not in settings.shop_domains:
         return Ignored("unknown_shop", "the shop is not in ShopDomains, so its sales belong to another pixel")
     body = parse_object(delivery.body)
     if _is_events_preview(delivery, body):
@@ -45,8 +46,11 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
 
 def _is_events_preview(delivery: Delivery, body: Mapping[str, Any]) -> bool:
     """Whether the body is the subscriber's own GraphQL selection instead of the REST shape that the topics document."""
+    if "fields_changed" in body:
+        return True
     new_family = "x-shopify-topic" not in delivery.headers
-    return "fields_changed" in body or (new_family and not any(key in body for key in ("id", "token", "shop_domain")))
+    rest_shape = "action" not in body and any(key in body for key in ("id", "token", "customer_id", "shop_domain"))
+    return new_family and not rest_shape
 
 
 def _no_conversion(reason: str, detail: str) -> Callable[[Received], Result]:
@@ -72,5 +76,7 @@ TOPICS: Final[Mapping[str, Callable[[Received], Result]]] = {
     "customers/redact": privacy_request("erase_person"),
     "shop/redact": privacy_request("erase_tenant"),
 }
+
+_PRIVACY_TOPICS: Final = ("customers/data_request", "customers/redact", "shop/redact")
 
 SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant)

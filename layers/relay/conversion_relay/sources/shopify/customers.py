@@ -20,19 +20,18 @@ def customer(received: Received) -> Result:
     customer_id = exact_id(body, "Customer")
     if customer_id is None:
         raise NotUnderstood("id_missing", "the customer has no id")
-    state = text(body, "state")
-    if state != "enabled":
-        return Ignored("no_account", f"state is {state or 'missing'}: a guest checkout or an import, no registration")
+    if text(body, "state") != "enabled":
+        return Ignored("no_account", "state is not enabled: a guest checkout or an import, no registration")
     timestamp_ms = received.fresh(timestamps.from_iso(value_at(body, "created_at")))
     if timestamp_ms is None and received.topic == "customers/enable":
         # The record may be old: the account begins when it is enabled.
         timestamp_ms = received.fresh(received.triggered_ms)
     if timestamp_ms is None:
-        return Ignored("stale_event", "the customer is older than the 7 days that the API accepts")
+        return Ignored("stale_event", "the registration lies outside the 7 days that the API accepts")
     address = value_at(body, "default_address")
     user = person(
-        emails=(text(body, "email"),),
-        phones=((text(body, "phone"), None), (text(address, "phone"), text(address, "country_code"))),
+        emails=(value_at(body, "email"),),
+        phones=((value_at(body, "phone"), None), (value_at(address, "phone"), value_at(address, "country_code"))),
         customer_id=customer_id,
         names=(body, address),
         address=address,
@@ -63,10 +62,10 @@ def marketing_consent(received: Received) -> Result:
     given_at = timestamps.from_iso(value_at(consent, "consent_updated_at"))
     timestamp_ms = received.fresh(given_at if given_at is not None else received.triggered_ms)
     if timestamp_ms is None:
-        return Ignored("stale_event", "the sign-up is older than the 7 days that the API accepts")
+        return Ignored("stale_event", "the sign-up lies outside the 7 days that the API accepts")
     user = person(
-        emails=(text(body, "email_address"),),
-        phones=((text(body, "phone"), None),),
+        emails=(value_at(body, "email_address"),),
+        phones=((value_at(body, "phone"), None),),
         customer_id=customer_id,
         names=(),
         address=None,
@@ -95,7 +94,7 @@ def privacy_request(kind: Any) -> Callable[[Received], Result]:
             for index in range(len(orders) if isinstance(orders, list) else 0)
             if (each := identifier(orders, index)) is not None
         ]
-        digests = (identity.email(text(person, "email")), identity.phone(text(person, "phone")))
+        digests = (identity.email(value_at(person, "email")), identity.phone(value_at(person, "phone")))
         shop = text(body, "shop_domain") or tenant(received.delivery)
         if shop is None or (kind != "erase_tenant" and customer_id is None and not any(digests) and not order_ids):
             raise NotUnderstood("person_missing", "the privacy request names neither a customer nor an order")

@@ -6,7 +6,7 @@ from typing import Final
 
 from conversion_relay import timestamps
 from conversion_relay.delivery import Ignored, NotUnderstood, Result
-from conversion_relay.payload import flag, identifier, text, value_at
+from conversion_relay.payload import flag, identifier, is_filled, text, value_at
 from conversion_relay.sources.shopify.event import NAME, Received, conversion, string, without_none
 from conversion_relay.sources.shopify.payload import (
     CHANNELS,
@@ -17,11 +17,12 @@ from conversion_relay.sources.shopify.payload import (
     contents_of,
     device_of,
     exact_id,
-    money_decimal,
     person,
+    wire_money,
 )
 
-_PAID: Final = ("paid", "authorized", "partially_paid", "partially_refunded")
+_PAID: Final = ("paid", "authorized", "partially_paid")
+_REFUNDED: Final = ("refunded", "voided", "expired")
 _DAY_MS: Final = 86_400_000
 
 
@@ -33,7 +34,7 @@ def order(received: Received) -> Result:
         raise NotUnderstood("id_missing", "the order has no id")
     if flag(body, "test"):
         return Ignored("test_order", "a test order (Bogus gateway or test mode)")
-    if value_at(body, "cancelled_at") is not None:
+    if is_filled(body, "cancelled_at"):
         return Ignored("cancelled", "the order was cancelled; the API knows no cancellation")
     channel = channel_of(body)
     if channel.startswith("subscription_contract"):
@@ -44,13 +45,13 @@ def order(received: Received) -> Result:
 
     timestamp_ms = _order_time(received, channel)
     if timestamp_ms is None:
-        return Ignored("stale_event", "the order is older than the 7 days that the API accepts")
-    total = money_decimal(body, "total_price")
-    if settings.min_order_amount is not None and total is not None and total < settings.min_order_amount:
+        return Ignored("stale_event", "the order lies outside the 7 days that the API accepts")
+    amount = amount_of(body, settings)
+    minimum = wire_money(settings.min_order_amount, amount.get("currency"))
+    if minimum and amount["amount"] < minimum["amount"]:
         return Ignored("below_min", "the order is below MinOrderAmount")
 
     action_source = action_source_of(body, channel, settings)
-    amount = amount_of(body, settings)
     user = buyer_of(body, settings)
     # Address and agent are the buyer's own only where the buyer used the device: not at a till, not in the admin.
     if channel == "web" or (channel not in CHANNELS and action_source in ("web", "mobile_app")):
@@ -68,13 +69,13 @@ def order(received: Received) -> Result:
 
 def _unpaid(received: Received) -> Ignored | None:
     status = text(received.body, "financial_status")
-    if status in _PAID or (status is None and received.topic == "orders/paid"):
+    if status in _PAID or (received.topic == "orders/paid" and status in (None, "partially_refunded")):
         return None
-    if status in ("refunded", "voided", "expired"):
+    if status in _REFUNDED:
         return Ignored(f"payment_{status}", f"the payment is {status}; the API knows no refund")
     if received.settings.count_pending_orders:
         return None
-    return Ignored("waiting_for_payment", f"financial_status is {status or 'missing'}: orders/paid confirms the order")
+    return Ignored("waiting_for_payment", "the order is not paid, authorized or partially paid: orders/paid confirms it")
 
 
 def _order_time(received: Received, channel: str) -> int | None:
@@ -101,7 +102,7 @@ def checkout(received: Received) -> Result:
     token = identifier(body, "token")
     if token is None:
         raise NotUnderstood("id_missing", "the checkout has no token")
-    if value_at(body, "completed_at") is not None:
+    if is_filled(body, "completed_at"):
         return Ignored("checkout_completed", "the checkout is complete: its order is the conversion")
     channel = channel_of(body)
     if channel.startswith("subscription_contract"):
@@ -109,7 +110,7 @@ def checkout(received: Received) -> Result:
     created = timestamps.from_iso(value_at(body, "created_at"))
     timestamp_ms = received.fresh(created if created is not None else received.triggered_ms)
     if timestamp_ms is None:
-        return Ignored("stale_event", "the checkout is older than the 7 days that the API accepts")
+        return Ignored("stale_event", "the checkout lies outside the 7 days that the API accepts")
     amount = amount_of(body, settings)
     return conversion(
         received,
@@ -138,10 +139,10 @@ def subscription_contract(received: Received) -> Result:
         return Ignored(
             "stale_event", "the contract has no X-Shopify-Triggered-At within the 7 days that the API accepts"
         )
-    order_id = identifier(body, "origin_order_id")
+    order_id = exact_id(body, "Order", of="origin_order")
     origin = (received.recall(f"order_created#{NAME}:{order_id}") if order_id else None) or {}
     user = person(
-        emails=(), phones=(), customer_id=identifier(body, "customer_id"), names=(), address=None,
+        emails=(), phones=(), customer_id=exact_id(body, "Customer", of="customer"), names=(), address=None,
         settings=received.settings,
     )  # fmt: skip
     known = {key: value_at(origin, "data", key) for key in ("amount", "currency")}

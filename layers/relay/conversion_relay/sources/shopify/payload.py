@@ -185,7 +185,7 @@ def person(
         "emails_sha256": first(identity.email(value) for value in emails),
         # A national number is read in the country of its own address, or in the configured one; it is never guessed.
         "phone_numbers_sha256": first(
-            identity.phone(number, region=identity.country(country) or fallback) for number, country in phones
+            identity.phone(number, region=country or fallback) for number, country in phones
         ),
         "external_ids_sha256": identity.external_id(customer_id),
         "first_names_sha256": first(identity.name(text(name, "first_name")) for name in names),

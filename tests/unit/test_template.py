@@ -1,0 +1,436 @@
+"""The deployment as template.yaml writes it: what may do what, what is kept, what is refused, who is told."""
+
+import copy
+import importlib.metadata
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from conversion_relay.settings import Settings
+from tools.lint_template import problems
+from tools.template import ROOT, of_type, read
+
+TEMPLATE = read()
+RESOURCES = TEMPLATE["Resources"]
+FUNCTIONS = of_type(TEMPLATE, "AWS::Serverless::Function")
+ALARMS = of_type(TEMPLATE, "AWS::CloudWatch::Alarm")
+FORTNIGHT_S = 14 * 24 * 3600
+
+LEDGER = "Ledger.Arn"
+STREAM = "Ledger.StreamArn"
+STREAMS = "${Ledger.Arn}/stream/*"
+READ_STREAM = {
+    ("dynamodb:DescribeStream", STREAM),
+    ("dynamodb:GetRecords", STREAM),
+    ("dynamodb:GetShardIterator", STREAM),
+    ("dynamodb:ListStreams", STREAMS),
+}
+PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}"
+
+
+def logs_of(function: str) -> set[tuple[str, str]]:
+    return {("logs:CreateLogStream", f"{function}Logs.Arn"), ("logs:PutLogEvents", f"{function}Logs.Arn")}
+
+
+MAY = {
+    "ShopifyReceiverRole": {
+        ("dynamodb:GetItem", LEDGER),
+        ("dynamodb:PutItem", LEDGER),
+        ("s3:PutObject", "${ParkingBucket.Arn}/shopify/*"),
+        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/shopify"),
+        *logs_of("ShopifyReceiver"),
+    },
+    "OutboxRole": {
+        *READ_STREAM,
+        ("sqs:SendMessage", "Queue.Arn"),
+        ("sqs:SendMessage", "OutboxFailures.Arn"),
+        *logs_of("Outbox"),
+    },
+    "SenderRole": {
+        ("sqs:ChangeMessageVisibility", "Queue.Arn"),
+        ("sqs:DeleteMessage", "Queue.Arn"),
+        ("sqs:ReceiveMessage", "Queue.Arn"),
+        ("sqs:SendMessage", "DeadLetterQueue.Arn"),
+        ("dynamodb:UpdateItem", LEDGER),
+        ("ssm:GetParameter", f"{PARAMETER}/openai-conversions-key"),
+        *logs_of("Sender"),
+    },
+    "PrivacyRole": {
+        *READ_STREAM,
+        ("dynamodb:DeleteItem", LEDGER),
+        ("dynamodb:Scan", LEDGER),
+        ("s3:ListBucket", "ParkingBucket.Arn"),
+        ("s3:DeleteObject", "${ParkingBucket.Arn}/*"),
+        ("s3:GetObject", "${ParkingBucket.Arn}/*"),
+        ("s3:PutObject", "${ParkingBucket.Arn}/privacy/*"),
+        ("sqs:SendMessage", "PrivacyFailures.Arn"),
+        *logs_of("Privacy"),
+    },
+    "SenderScheduleRole": {("lambda:InvokeFunction", "Sender.Arn")},
+}
+
+
+def allowed_by(role: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for policy in role["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            actions, resource = statement["Action"], statement["Resource"]
+            arn = ".".join(resource["Fn::GetAtt"]) if "Fn::GetAtt" in resource else resource["Fn::Sub"]
+            yield from ((action, arn) for action in ([actions] if isinstance(actions, str) else actions))
+
+
+def environment_of(function: str) -> dict[str, Any]:
+    common = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    return common | FUNCTIONS[function]["Properties"]["Environment"]["Variables"]
+
+
+def takes(parameter: str, value: str) -> bool:
+    rules = TEMPLATE["Parameters"][parameter]
+    if "AllowedValues" in rules:
+        return value in [str(each) for each in rules["AllowedValues"]]
+    if "AllowedPattern" in rules:
+        return re.fullmatch(rules["AllowedPattern"], value) is not None
+    return value.isdigit() and rules["MinValue"] <= int(value) <= rules["MaxValue"]
+
+
+# Who may do what -----------------------------------------------------------------------------------------------------
+
+
+def test_the_template_keeps_the_project_s_own_rules() -> None:
+    assert problems(read()) == []
+
+
+def test_every_role_may_do_exactly_this() -> None:
+    roles = of_type(TEMPLATE, "AWS::IAM::Role")
+    assert {name: set(allowed_by(role)) for name, role in roles.items()} == MAY
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_is_assumed_by_lambda_alone(function: str) -> None:
+    (statement,) = RESOURCES[f"{function}Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_nobody_but_this_account_s_scheduler_starts_the_sender() -> None:
+    (statement,) = RESOURCES["SenderScheduleRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_only_a_receiver_has_an_address() -> None:
+    assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == [
+        "ShopifyReceiver"
+    ]
+
+
+def test_a_secret_is_never_in_the_template_only_its_name() -> None:
+    variables = environment_of("ShopifyReceiver") | environment_of("Sender")
+    assert variables["SIGNING_SECRETS_PARAMETER"] == {"Fn::Sub": "/${AWS::StackName}/signing-secrets/shopify"}
+    assert variables["OPENAI_KEY_PARAMETER"] == {"Fn::Sub": "/${AWS::StackName}/openai-conversions-key"}
+
+
+# What is kept, and how -----------------------------------------------------------------------------------------------
+
+
+def test_the_ledger_survives_the_stack_and_remembers() -> None:
+    ledger = RESOURCES["Ledger"]
+    assert (ledger["DeletionPolicy"], ledger["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    settings = ledger["Properties"]
+    assert settings["BillingMode"] == "PAY_PER_REQUEST"
+    assert settings["KeySchema"] == [{"AttributeName": "pk", "KeyType": "HASH"}]
+    assert settings["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert settings["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+    assert settings["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert settings["SSESpecification"] == {"SSEEnabled": True}
+
+
+def test_the_parking_bucket_is_private_and_forgets_after_30_days() -> None:
+    bucket = RESOURCES["ParkingBucket"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    settings = bucket["Properties"]
+    assert set(settings["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(settings["PublicAccessBlockConfiguration"]) == 4
+    assert settings["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert [rule["ExpirationInDays"] for rule in settings["LifecycleConfiguration"]["Rules"]] == [30]
+    (encryption,) = settings["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert "VersioningConfiguration" not in settings  # what is erased for a person's sake must be gone
+
+
+@pytest.mark.parametrize("queue", of_type(TEMPLATE, "AWS::SQS::Queue"))
+def test_a_queue_is_encrypted_and_keeps_messages_as_long_as_there_is(queue: str) -> None:
+    settings = RESOURCES[queue]["Properties"]
+    assert settings["SqsManagedSseEnabled"] is True
+    assert settings["MessageRetentionPeriod"] == FORTNIGHT_S
+
+
+def test_a_message_stays_hidden_for_longer_than_a_run_of_the_sender() -> None:
+    queue = RESOURCES["Queue"]["Properties"]
+    assert queue["VisibilityTimeout"] > FUNCTIONS["Sender"]["Properties"]["Timeout"]
+
+
+def test_an_outage_makes_no_message_dead_before_its_event_expires() -> None:
+    queue = RESOURCES["Queue"]["Properties"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+    assert queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"] > 7 * 24 * 3600
+
+
+@pytest.mark.parametrize("store", [*of_type(TEMPLATE, "AWS::SQS::Queue"), "ParkingBucket"])
+def test_queues_and_bucket_refuse_whatever_is_not_tls(store: str) -> None:
+    (statement,) = RESOURCES[f"{store}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert statement["Action"] in ("sqs:*", "s3:*")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_logs_end_after_the_days_that_were_chosen(function: str) -> None:
+    assert RESOURCES[f"{function}Logs"]["Properties"] == {"RetentionInDays": {"Ref": "LogRetentionDays"}}
+
+
+# The stream ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_outbox_gets_new_conversions_and_nothing_else() -> None:
+    source = FUNCTIONS["Outbox"]["Properties"]["Events"]["Recorded"]["Properties"]
+    assert [each["Pattern"] for each in source["FilterCriteria"]["Filters"]] == [
+        '{"eventName": ["INSERT"], "dynamodb": {"NewImage": {"status": {"S": ["recorded"]}}}}'
+    ]
+    assert source["BisectBatchOnFunctionError"] is True
+
+
+@pytest.mark.parametrize(("function", "event"), [("Outbox", "Recorded"), ("Privacy", "Requested")])
+def test_what_a_reader_of_the_stream_gives_up_is_kept_while_the_stream_still_holds_it(
+    function: str, event: str
+) -> None:
+    source = FUNCTIONS[function]["Properties"]["Events"][event]["Properties"]
+    assert source["StartingPosition"] == "TRIM_HORIZON"
+    assert source["MaximumRecordAgeInSeconds"] < 24 * 3600
+    failures = source["DestinationConfig"]["OnFailure"]
+    assert failures == {"Type": "SQS", "Destination": {"Fn::GetAtt": [f"{function}Failures", "Arn"]}}
+
+
+def test_the_stream_has_no_more_than_the_two_readers_that_it_serves() -> None:
+    readers = [
+        e for f in FUNCTIONS.values() for e in f["Properties"].get("Events", {}).values() if e["Type"] == "DynamoDB"
+    ]
+    assert len(readers) == 2
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_of_the_code_comes_from_the_template() -> None:
+    given = set().union(*(environment_of(function) for function in FUNCTIONS))
+    assert {field.name.upper() for field in fields(Settings)} <= given
+
+
+def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
+    own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
+    variables = environment_of("ShopifyReceiver") | environment_of("Sender")
+    defaults = {
+        variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"])
+        for variable, value in variables.items()
+        if variable not in own and isinstance(value, dict) and "Ref" in value
+    }
+    assert len(defaults) > 20
+    assert Settings.from_environment(defaults) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [(name, str(value)) for name, each in TEMPLATE["Parameters"].items() for value in each.get("AllowedValues", [])],
+)
+def test_the_code_takes_every_value_that_the_template_takes(parameter: str, value: str) -> None:
+    variable = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
+    Settings.from_environment({variable: value})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("PixelId", "Qm7TzV4kRw2LpX9sNdB3Yh"),
+        ("OpenAiEndpoint", "http://127.0.0.1:9911/v1/events"),
+        ("SendEvery", "rate(1 minute)"),
+        ("SendEvery", "rate(60 minutes)"),
+        ("SendEvery", "rate(1 hour)"),
+        ("DefaultPhoneRegion", "DE"),
+        ("ShopDomains", "a.myshopify.com,b-2.myshopify.com"),
+        ("StorefrontOrigin", "https://www.example.com"),
+        ("MinOrderAmount", "0.50"),
+        ("AppActionSources", "2653365=web,129785=physical_store"),
+        ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:alarms"),
+        ("LedgerTtlDays", "8"),
+        ("ReservedConcurrency", "0"),
+    ],
+)
+def test_a_good_value_is_taken(parameter: str, value: str) -> None:
+    assert takes(parameter, value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("PixelId", ""),
+        ("PixelId", "?"),
+        ("PixelId", "with a blank in it"),
+        ("OpenAiEndpoint", "http://bzr.openai.com/v1/events"),
+        ("OpenAiEndpoint", "https://bzr.openai.com/v1/events?pid=1"),
+        ("DeliveryMode", "test"),
+        ("SendEvery", "rate(1 minutes)"),
+        ("SendEvery", "rate(0 minutes)"),
+        ("SendEvery", "rate(1 day)"),
+        ("RequireMatchKey", "yes"),
+        ("RequireClickReference", "true"),
+        ("DefaultPhoneRegion", "de"),
+        ("DefaultPhoneRegion", "DEU"),
+        ("ShopDomains", "www.example.com"),
+        ("ShopDomains", "a.myshopify.com, b.myshopify.com"),
+        ("StorefrontOrigin", "https://www.example.com/"),
+        ("StorefrontOrigin", "http://www.example.com"),
+        ("MinOrderAmount", "5,00"),
+        ("MinOrderAmount", "-1"),
+        ("AppActionSources", "2653365=website"),
+        ("AlarmTopicArn", "alarms"),
+        ("LedgerTtlDays", "7"),
+        ("LedgerTtlDays", "400"),
+        ("LogRetentionDays", "2"),
+        ("LogLevel", "info"),
+        ("Architecture", "x86"),
+        ("ReservedConcurrency", "-1"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_anything_is_made(parameter: str, value: str) -> None:
+    assert not takes(parameter, value)
+
+
+def test_only_the_pixel_has_to_be_given() -> None:
+    assert [name for name, each in TEMPLATE["Parameters"].items() if "Default" not in each] == ["PixelId"]
+
+
+# Who is told ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("queue", ["DeadLetterQueue", "OutboxFailures", "PrivacyFailures"])
+def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
+    watching = [
+        alarm["Properties"]
+        for alarm in ALARMS.values()
+        if alarm["Properties"]["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+    ]
+    assert [(each["MetricName"], each["Threshold"], each["ComparisonOperator"]) for each in watching] == [
+        ("ApproximateNumberOfMessagesVisible", 0, "GreaterThanThreshold")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "service"),
+    [
+        ("Parked", "shopify"),
+        ("Refused", "shopify"),
+        ("Blocked", "sender"),
+        ("Rejected", "sender"),
+        ("OldestUnsentSeconds", "sender"),
+    ],
+)
+def test_a_business_metric_raises_an_alarm_of_this_stack_alone(metric: str, service: str) -> None:
+    (alarm,) = [each["Properties"] for each in ALARMS.values() if each["Properties"]["MetricName"] == metric]
+    assert (
+        alarm["Namespace"]
+        == TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
+    )
+    assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Fn::Sub": f"${{AWS::StackName}}-{service}"}}]
+    function = {"shopify": "ShopifyReceiver", "sender": "Sender"}[service]
+    assert environment_of(function)["POWERTOOLS_SERVICE_NAME"] == {"Fn::Sub": f"${{AWS::StackName}}-{service}"}
+
+
+def test_the_metrics_alarmed_on_are_those_that_the_code_writes() -> None:
+    written = (ROOT / "layers/relay/conversion_relay/observability.py").read_text(encoding="utf-8")
+    watched = {
+        each["Properties"]["MetricName"]
+        for each in ALARMS.values()
+        if each["Properties"]["Namespace"] == "ConversionRelay"
+    }
+    assert [metric for metric in watched if f'"{metric}"' not in written] == []
+
+
+def test_a_sender_that_does_not_run_raises_an_alarm() -> None:
+    alarm = ALARMS["SenderNotRunningAlarm"]["Properties"]
+    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] > 3600  # the longest SendEvery
+
+
+# What is shipped -----------------------------------------------------------------------------------------------------
+
+
+def test_requirements_of_the_layer_are_pinned_whole() -> None:
+    lines = Path(ROOT, "layers/dependencies/requirements.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    versions = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+    for name in versions:
+        for needed in map(Requirement, importlib.metadata.requires(name) or []):
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                assert versions[canonicalize_name(needed.name)] in needed.specifier, f"{name} needs {needed}"
+
+
+def test_boto3_comes_from_the_runtime() -> None:
+    pinned = Path(ROOT, "layers/dependencies/requirements.txt").read_text(encoding="utf-8")
+    assert "boto" not in re.sub("#.*", "", pinned)
+
+
+# The rules themselves ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        (("Globals", "Function", "Handler"), "app.handle", "has no function handle"),
+        (("Globals", "Function", "Handler"), "main.handler", "functions/sender/main.py does not exist"),
+        (("Resources", "Sender", "Metadata"), {}, "ships no bytecode"),
+        (("Resources", "Sender", "Properties", "LoggingConfig"), {}, "must name the log group SenderLogs"),
+        (("Resources", "Sender", "Properties", "Role"), "arn", "Role must be !GetAtt SenderRole.Arn"),
+        (("Resources", "Sender", "Properties", "Policies"), [], "statement by statement"),
+        (("Resources", "SenderLogs", "Properties"), {}, "no RetentionInDays"),
+        (("Resources", "SenderRole", "Properties", "ManagedPolicyArns"), [], "managed policies"),
+        (("Resources", "Queue", "Properties", "QueueName"), "events", "QueueName is fixed"),
+        (("Resources", "Sender", "Properties", "Events", "Run", "Properties", "OmitName"), False, "fixed name"),
+        (
+            ("Resources", "Outbox", "Properties", "Events", "Recorded", "Properties", "DestinationConfig"),
+            {},
+            "OnFailure",
+        ),
+        (("Resources", "BlockedAlarm", "Properties", "AlarmDescription"), "Blocked!", "what to do"),
+        (("Parameters", "PixelId", "AllowedPattern"), None, "takes any value"),
+        (("Parameters", "Unused"), {"MinValue": 1}, "nothing uses it"),
+    ],
+)
+def test_a_fault_in_the_template_is_found(path: tuple[str, ...], value: Any, problem: str) -> None:
+    template = copy.deepcopy(TEMPLATE)
+    place = template
+    for step in path[:-1]:
+        place = place[step]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    assert any(problem in found for found in problems(template))
+
+
+@pytest.mark.parametrize(("part", "value"), [("Action", "dynamodb:*"), ("Resource", "*")])
+def test_a_wildcard_in_a_role_is_found(part: str, value: str) -> None:
+    template = copy.deepcopy(TEMPLATE)
+    template["Resources"]["SenderRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0][part] = value
+    assert any("wildcard" in found for found in problems(template))
+
+
+def test_an_sqs_batch_over_ten_without_a_window_is_found() -> None:
+    template = copy.deepcopy(TEMPLATE)
+    event = {"Type": "SQS", "Properties": {"BatchSize": 100}}
+    template["Resources"]["Sender"]["Properties"]["Events"]["Queue"] = event
+    assert any("MaximumBatchingWindowInSeconds" in found for found in problems(template))
