@@ -17,10 +17,9 @@ from conversion_relay.settings import Settings
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
 from tools.sources import receiver_for
 
-CASE_SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {
-    # The format's README, "Settings that some cases need": shows the event with carts on and no match key demanded.
-    "shopify/23_carts_create": {"count_carts": True, "require_match_key": False},
-}
+# The format's README, "Settings that some cases need": where a cart's event is expected, carts are on and no match key
+# is demanded. Under the defaults nothing becomes of a cart.
+_CARTS_ON: Final = {"count_carts": True, "require_match_key": False}
 
 # What the file calls a setting -> the variable that the template sets, and its values where they differ.
 _VARIABLES: Final = {
@@ -66,15 +65,26 @@ class Case:
     secrets: tuple[str, ...]
 
 
+class UnusableCases(ValueError):
+    """A case file, or a file that it names, that cannot be read; the text says which and what is wrong."""
+
+
 class CaseFile:
-    """A file of cases, its clock, secrets and settings."""
+    """A file of cases, its clock, secrets and settings.
+
+    Raises:
+        UnusableCases: here, and when a case is asked for.
+    """
 
     def __init__(self, path: Path) -> None:
-        held = json.loads(path.read_bytes())
-        self.now_ms = int(held["frozen_now_epoch"]) * 1000
+        try:
+            held = json.loads(path.read_bytes())
+            self.now_ms = int(held["frozen_now_epoch"]) * 1000
+            self._by_id = {case["id"]: case for case in held["cases"]}
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise UnusableCases(f"{path} is no file of cases ({type(problem).__name__}: {problem})") from problem
         self._folder = path.parent
         self._held = held
-        self._by_id = {case["id"]: case for case in held["cases"]}
 
     def __iter__(self) -> Iterator[Case]:
         return (self._case(held, held) for held in self._held["cases"])
@@ -92,6 +102,12 @@ class CaseFile:
         return outcome
 
     def _case(self, held: Mapping[str, Any], settings_of: Mapping[str, Any]) -> Case:
+        try:
+            return self._read(held, settings_of)
+        except (OSError, ValueError, KeyError) as problem:
+            raise UnusableCases(f"case {held['id']} cannot be used ({type(problem).__name__}: {problem})") from problem
+
+    def _read(self, held: Mapping[str, Any], settings_of: Mapping[str, Any]) -> Case:
         query = held.get("query") or ""
         return Case(
             id=held["id"],
@@ -120,7 +136,7 @@ class CaseFile:
             "storefront_origin": self._held.get("storefront_origin", ""),
             **self._held.get("defaults_assumed", {}),
             **self._held.get("settings", {}),
-            **CASE_SETTINGS.get(held["id"], {}),
+            **(_CARTS_ON if "carts_" in held["id"] and held.get("expected", {}).get("outcome") == "emit" else {}),
             **held.get("settings", {}),
         }
         return settings_from(given)
@@ -160,18 +176,18 @@ def differences(case: Case, outcome: Outcome) -> list[str]:
     """What is not as the case expects, a sentence each; reasons are explanations and are not compared."""
     expected = case.expected
     found: list[str] = []
-    if outcome.kind not in OUTCOMES[expected["outcome"]]:
+    if outcome.kind not in OUTCOMES.get(expected["outcome"], ()):
         found.append(f"outcome is {outcome.kind}, expected {expected['outcome']}")
     if outcome.http != expected.get("http", 200):
         found.append(f"HTTP status is {outcome.http}, expected {expected.get('http', 200)}")
     if expected["outcome"] == "emit" and outcome.event is not None:
-        found += _event_differences(case, expected["event"], outcome.event.wire())
+        found += event_differences(case, expected["event"], outcome.event.wire())
     if expected["outcome"] != "emit" and outcome.event is not None:
         found.append("an event was made where none is expected")
     return found
 
 
-def _event_differences(case: Case, expected: Mapping[str, Any], event: Mapping[str, Any]) -> list[str]:
+def event_differences(case: Case, expected: Mapping[str, Any], event: Mapping[str, Any]) -> list[str]:
     data = event["data"]
     compared = {name: event.get(name) for name in ("type", "action_source", "timestamp_ms", "oppref", "source_url")}
     compared |= {name: data.get(name) for name in ("amount", "currency")}
@@ -187,7 +203,7 @@ def _event_differences(case: Case, expected: Mapping[str, Any], event: Mapping[s
     ]
 
     user = event.get("user", {})
-    required = dict(expected["user"])
+    required = dict(expected.get("user", {}))
     if required.get("user_agent") == "<client_details.user_agent>":
         required["user_agent"] = json.loads(case.delivery.body)["client_details"]["user_agent"]
     allowed = {**required, **expected.get("user_optional", {})}

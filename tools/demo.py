@@ -24,6 +24,7 @@ from rich.table import Table
 
 from conversion_relay import money
 from conversion_relay.delivery import Delivery
+from conversion_relay.sources import shopify
 from tools.local_aws import FunctionFailed, LocalAws, LocalAwsFailed, Stack
 from tools.package import BuildFailed
 from tools.posting import RUNNING
@@ -152,10 +153,11 @@ def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, str]]:
 
 def _demo(console: Console, stack: Stack, stand_in: StandIn, secret: str) -> None:
     lines: list[Line] = []
+    posted: dict[str, Delivery] = {}
     with console.status("Posting deliveries …") as status:
         for about, name in SCRIPT:
             status.update(f"Posting {len(lines) + 1} of {len(SCRIPT)}: {about}")
-            lines.append(_post(stack, secret, about, name))
+            lines.append(_post(stack, secret, about, name, posted))
         recorded = sum(line.outcome == "recorded" for line in lines)
         status.update("Waiting for the outbox …")
         _wait_until_queued(stack, recorded)
@@ -166,24 +168,23 @@ def _demo(console: Console, stack: Stack, stand_in: StandIn, secret: str) -> Non
     _summarize(console, lines, ledger, stand_in, run)
 
 
-def _post(stack: Stack, secret: str, about: str, name: str) -> Line:
+def _post(stack: Stack, secret: str, about: str, name: str, posted: dict[str, Delivery]) -> Line:
     sample_name, _, change = name.partition(" ")
     delivery = sample(f"shopify/{sample_name}").delivery(secret, datetime.now(UTC))
-    if change == "forged":
-        delivery = sample(f"shopify/{sample_name}").delivery("a secret that is not the shop's", datetime.now(UTC))
+    if change == "again":
+        delivery = posted[sample_name]  # byte for byte, as a retry is
+    elif change == "forged":
+        delivery = sample(f"shopify/{sample_name}").delivery("not the shop's secret", datetime.now(UTC))
     elif change == "broken":
-        broken = Delivery("POST", "/", "", dict(delivery.headers), delivery.body[: len(delivery.body) // 2])
-        delivery = replace(broken, headers={**broken.headers, "x-shopify-hmac-sha256": _signed(broken.body, secret)})
+        half = delivery.body[: len(delivery.body) // 2]
+        delivery = replace(
+            delivery, body=half, headers={**delivery.headers, "x-shopify-hmac-sha256": shopify.sign(half, secret)}
+        )
+    posted.setdefault(sample_name, delivery)
     answer = stack.post("shopify", delivery.body, delivery.headers)
     told = answer.json()
-    topic = f"{sample_name} ({change})" if change else sample_name
-    return Line(about, topic, answer.status, told["outcome"], told["reason"], told.get("key"))
-
-
-def _signed(body: bytes, secret: str) -> str:
-    from conversion_relay.sources import shopify
-
-    return shopify.sign(body, secret)
+    shown = f"{sample_name} ({change})" if change else sample_name
+    return Line(about, shown, answer.status, told["outcome"], told["reason"], told.get("key"))
 
 
 def _wait_until_queued(stack: Stack, expected: int) -> None:

@@ -20,7 +20,7 @@ from conversion_relay import timestamps
 from conversion_relay.delivery import Delivery, Outcome
 from conversion_relay.event import has_match_key
 from conversion_relay.settings import BadSetting
-from tools.cases import Case, CaseFile, differences, settings_from
+from tools.cases import Case, CaseFile, UnusableCases, differences, settings_from
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
 from tools.sources import SOURCES, receiver_for
 
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         if options.cases:
             return _try_cases(CaseFile(_file(options.cases, "cases")), as_json=options.json)
         return _try_one(options)
-    except (BadInput, BadSetting) as problem:
+    except (BadInput, BadSetting, UnusableCases) as problem:
         print(f"relay try: {problem}", file=sys.stderr)
         return 2
 

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.metadata
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -312,6 +313,11 @@ def test_a_wrong_value_is_refused_before_anything_is_made(parameter: str, value:
 
 def test_only_the_pixel_has_to_be_given() -> None:
     assert [name for name, each in TEMPLATE["Parameters"].items() if "Default" not in each] == ["PixelId"]
+
+
+def test_aws_shows_every_text_as_it_is_written() -> None:
+    # CloudFormation replaces what is not ASCII by question marks.
+    assert json.dumps(TEMPLATE, ensure_ascii=False).isascii()
 
 
 # Who is told ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,69 @@
+# Everything that a person does with Conversion Relay. `make` lists it.
+
+PYTHON := $(shell sh tools/find_python)
+RUN := .venv/bin/python -m
+SAM := build/envs/sam/bin/
+ENV ?= dev
+
+# sam needs a region even to lint; it must not ask for anything, nor tell anyone.
+export AWS_DEFAULT_REGION ?= us-east-1
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint check fix build same deploy clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: .venv/.made build/envs/local-aws/.made ## Install what demo and test need, into .venv and build/
+demo: setup ## Signed Shopify webhooks become events that a stand-in for OpenAI accepts: here, in under a minute
+	@$(RUN) tools.demo
+
+up: setup ## The same, but it stays: addresses to send your own deliveries to, until Ctrl-C
+	@$(RUN) tools.demo --stay
+
+test: setup ## All tests, on the local AWS
+	@$(RUN) pytest
+
+lint: setup build/envs/sam/.made ## Format, lint, types, template
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+	$(SAM)python -m tools.lint_template
+
+check: lint build same test ## The whole gate: lint, sam build, tests
+
+fix: setup ## Format, and correct what ruff can
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+build: build/envs/sam/.made ## Layers and functions for AWS, into .aws-sam/
+	@$(SAM)sam build
+
+same: setup build
+	@$(RUN) tools.package .aws-sam/build
+
+deploy: build ## Deploy to your AWS account, as samconfig.toml says for ENV=dev (or ENV=prod)
+	@$(SAM)sam deploy --config-env $(ENV)
+
+clean: ## Remove everything that was installed or built here
+	rm -rf build .aws-sam .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+
+# One virtual environment for each dependency group of pyproject.toml; made again when that file changes. Developers'
+# tools also run the relay's code, with what it has on Lambda, and the `relay` command.
+.venv/.made: pyproject.toml layers/dependencies/requirements.txt tools/find_python
+	@echo "Installing the tools into .venv (once, about 30 s) …"
+	@$(call environment,.venv,--group dev --requirement layers/dependencies/requirements.txt --editable .)
+
+build/envs/%/.made: pyproject.toml tools/find_python
+	@echo "Installing $* into build/envs (once, 10 to 60 s) …"
+	@$(call environment,build/envs/$*,--group $*)
+
+# The newest pip first: dependency groups are young.
+define environment
+test -n "$(PYTHON)" && "$(PYTHON)" -m venv "$(1)" \
+&& unset PYTHONDONTWRITEBYTECODE && export PYTHONWARNINGS=ignore \
+&& "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip \
+&& "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check $(2) \
+&& touch "$(1)/.made"
+endef

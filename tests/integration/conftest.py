@@ -1,0 +1,45 @@
+"""One local AWS with one deployed stack and one stand-in for OpenAI, for all integration tests of a run."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRET, empty
+from tools.local_aws import LocalAws, Stack
+from tools.stand_in import StandIn
+
+
+@pytest.fixture(scope="session")
+def openai() -> Iterator[StandIn]:
+    with StandIn(keys=[OPENAI_KEY], pixels=[PIXEL_ID]) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture(scope="session")
+def stack(openai: StandIn) -> Iterator[Stack]:
+    with LocalAws.start(concurrency=4) as aws:
+        yield aws.deploy(
+            "tests",
+            {
+                "PixelId": PIXEL_ID,
+                "OpenAiEndpoint": f"{openai.url}/v1/events",
+                "StorefrontOrigin": "https://northwind-trail.example",
+                "SendEvery": "rate(1 hour)",
+                "Architecture": "x86_64",
+            },
+            {"shopify": [SECRET], "openai": OPENAI_KEY},
+        )
+
+
+@pytest.fixture
+def stand_in(openai: StandIn) -> StandIn:
+    """The stand-in as at its start."""
+    openai.reset()
+    return openai
+
+
+@pytest.fixture
+def clean(stack: Stack) -> Stack:
+    """The stack with nothing in its table, queues and bucket."""
+    empty(stack)
+    return stack

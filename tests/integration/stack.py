@@ -1,0 +1,136 @@
+"""What the integration tests do with the deployed stack: empty it, look into it, run a handler in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tools.local_aws import Stack
+from tools.samples import sample
+from tools.stand_in import StandIn
+
+FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
+PIXEL_ID = "Qm7TzV4kRw2LpX9sNdB3Yh"
+OPENAI_KEY = "conversions-key-for-tests"
+SECRET = "shpss_for_integration_tests"
+
+
+class Context:
+    """What Powertools and the handlers read of Lambda's context."""
+
+    function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "test"
+
+    def __init__(self, remaining_ms: int = 240_000) -> None:
+        self._end = time.monotonic() + remaining_ms / 1000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self._end - time.monotonic()) * 1000)
+
+
+def items(stack: Stack) -> dict[str, Any]:
+    """Everything in the ledger table, by key."""
+    pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.resources["Ledger"])
+    return {item["pk"]["S"]: item for page in pages for item in page["Items"]}
+
+
+def statuses(stack: Stack) -> dict[str, str]:
+    """Status of each conversion in the ledger, by key."""
+    return {key: item["status"]["S"] for key, item in items(stack).items() if "event" in item}
+
+
+def parked(stack: Stack) -> list[str]:
+    """Keys in the parking bucket."""
+    listed = stack.client("s3").list_objects_v2(Bucket=stack.resources["ParkingBucket"])
+    return [each["Key"] for each in listed.get("Contents", [])]
+
+
+def queue_depth(stack: Stack, queue: str = "Queue", *, hidden: bool = False) -> int:
+    """Messages in a queue, by its logical id; ``hidden``: those under way count too."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.resources[queue], AttributeNames=names)
+    return sum(int(answer["Attributes"][name]) for name in (names if hidden else names[:1]))
+
+
+def empty(stack: Stack) -> None:
+    """Nothing in the table, the queues and the bucket."""
+    for key in items(stack):
+        stack.client("dynamodb").delete_item(TableName=stack.resources["Ledger"], Key={"pk": {"S": key}})
+    for queue in ("Queue", "DeadLetterQueue"):
+        if queue_depth(stack, queue, hidden=True):
+            stack.client("sqs").purge_queue(QueueUrl=stack.resources[queue])
+    for key in parked(stack):
+        stack.client("s3").delete_object(Bucket=stack.resources["ParkingBucket"], Key=key)
+
+
+def until(condition: Any, within_s: float = 30) -> bool:
+    """Wait for a condition; whether it came to hold."""
+    give_up = time.monotonic() + within_s
+    while time.monotonic() < give_up:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return bool(condition())
+
+
+def post_order(stack: Stack, number: int | None = None, name: str = "shopify/orders/create") -> int:
+    """Post a freshly signed order, with an id of its own if given a number; the HTTP status."""
+    chosen = sample(name)
+    if number is not None:
+        payload = {**chosen.payload, "id": 7_000_000_000_000 + number, "admin_graphql_api_id": None}
+        chosen = type(chosen)(chosen.name, chosen.source, chosen.topic, payload)
+    delivery = chosen.delivery(SECRET, datetime.now(UTC))
+    return stack.post("shopify", delivery.body, delivery.headers).status
+
+
+def environment(stack: Stack, function: str) -> dict[str, str]:
+    """The environment of a deployed function, and where this process finds the local AWS."""
+    held = stack.client("lambda").get_function_configuration(FunctionName=stack.resources[function])
+    return {
+        **held["Environment"]["Variables"],
+        "AWS_ENDPOINT_URL": stack.aws.endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+
+
+LOGICAL_ID = {"shopify": "ShopifyReceiver", "outbox": "Outbox", "sender": "Sender", "privacy": "Privacy"}
+
+
+@contextlib.contextmanager
+def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator[ModuleType]:
+    """``functions/<name>/app.py`` loaded in this process against the deployed stack's table, queues and bucket."""
+    before = dict(os.environ)
+    os.environ.update(environment(stack, LOGICAL_ID[name]))
+    try:
+        if secrets:
+            parameter = os.environ["SIGNING_SECRETS_PARAMETER"]
+            stack.client("ssm").put_parameter(
+                Name=parameter, Type="SecureString", Value="\n".join(secrets), Overwrite=True
+            )
+        spec = importlib.util.spec_from_file_location(f"app_{name}", FUNCTIONS / name / "app.py")
+        assert spec is not None
+        assert spec.loader is not None
+        app = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = app
+        spec.loader.exec_module(app)
+        app.context = Context()  # type: ignore[attr-defined]
+        yield app
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        if secrets:
+            stack.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value=SECRET, Overwrite=True)
+
+
+def counted(stand_in: StandIn) -> list[str]:
+    """The ids that OpenAI's stand-in has counted, in order."""
+    return [each["id"] for each in stand_in.events()]

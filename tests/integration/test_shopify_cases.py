@@ -1,0 +1,66 @@
+"""Every Shopify case through the real Lambda handler, with the real ledger and parking bucket, at the cases' clock."""
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.integration.stack import empty, handler_of, items
+from tools.cases import OUTCOMES, Case, CaseFile, event_differences
+from tools.local_aws import Stack
+
+CASES = CaseFile(Path(__file__).parent.parent / "cases" / "webhooks" / "cases.json")
+SHOPIFY = {case.id: case for case in CASES if case.platform == "shopify"}
+
+
+def function_url_event(case: Case, *, encoded: bool) -> dict[str, object]:
+    """The case's request as a Function URL hands it on: as text, or in base64."""
+    body = base64.b64encode(case.delivery.body).decode() if encoded else case.delivery.body.decode()
+    return {
+        "version": "2.0",
+        "rawPath": case.delivery.path,
+        "rawQueryString": case.delivery.query,
+        "headers": dict(case.delivery.headers),
+        "requestContext": {"http": {"method": case.delivery.method, "path": case.delivery.path}},
+        "body": body,
+        "isBase64Encoded": encoded,
+    }
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["text", "base64"])
+@pytest.mark.parametrize("name", list(SHOPIFY))
+def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -> None:
+    case = SHOPIFY[name]
+    empty(stack)
+    with handler_of(stack, "shopify", secrets=case.secrets) as app:
+        app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
+        for each in case.preconditions:
+            if each in SHOPIFY:
+                app.handler(function_url_event(SHOPIFY[each], encoded=encoded), app.context)
+        before = set(items(stack))
+
+        answer = app.handler(function_url_event(case, encoded=encoded), app.context)
+
+    assert answer["statusCode"] == case.expected.get("http", 200)
+    assert json.loads(answer["body"])["outcome"] in OUTCOMES[case.expected["outcome"]]
+    written = {key: item for key, item in items(stack).items() if key not in before and "event" in item}
+    if case.expected["outcome"] != "emit":
+        assert written == {}
+        return
+    (item,) = written.values()
+    event = json.loads(item["event"]["S"])
+    assert event_differences(case, case.expected["event"], event) == []
+
+
+@pytest.mark.parametrize("name", list(SHOPIFY))
+def test_altered_body_is_refused_and_writes_nothing(stack: Stack, name: str) -> None:
+    case = SHOPIFY[name]
+    empty(stack)
+    altered = replace(case, delivery=replace(case.delivery, body=case.delivery.body + b" "))
+    with handler_of(stack, "shopify", secrets=case.secrets) as app:
+        app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
+        answer = app.handler(function_url_event(altered, encoded=False), app.context)
+    assert answer["statusCode"] == 401
+    assert items(stack) == {}
