@@ -30,6 +30,7 @@ lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(SAM)python -m tools.lint_template
+	$(SAM)sam validate --lint
 
 check: lint build same test ## The whole gate: lint, sam build, tests
 
