@@ -5,9 +5,9 @@ RUN := .venv/bin/python -m
 SAM := build/envs/sam/bin/
 ENV ?= dev
 
-# sam needs a region even to lint; it must not ask for anything, nor tell anyone.
-export AWS_DEFAULT_REGION ?= us-east-1
 export SAM_CLI_TELEMETRY := 0
+# sam needs a region even to lint. Not for `deploy`: there your profile's region counts.
+lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test lint check fix build same deploy clean
@@ -23,7 +23,7 @@ up: setup ## The same, but it stays: addresses to send your own deliveries to, u
 	@$(RUN) tools.demo --stay
 
 test: setup ## All tests, on the local AWS
-	@$(RUN) pytest
+	@$(RUN) pytest -n 2 --dist loadfile
 
 lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(RUN) ruff format --check .

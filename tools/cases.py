@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay.delivery import Delivery, Outcome
+from conversion_relay.event import DATA_TYPE, MAX_ID_LENGTH
 from conversion_relay.settings import Settings
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
 from tools.sources import receiver_for
@@ -128,7 +129,9 @@ class CaseFile:
     def _headers(self, held: Mapping[str, Any]) -> Mapping[str, Any]:
         if not held.get("headers_file"):
             return held.get("headers") or {}
-        headers: Mapping[str, Any] = json.loads((self._folder / held["headers_file"]).read_bytes())
+        headers = json.loads((self._folder / held["headers_file"]).read_bytes())
+        if not isinstance(headers, dict):
+            raise ValueError("its headers are no JSON object")
         return headers
 
     def _settings(self, held: Mapping[str, Any]) -> Settings:
@@ -188,18 +191,24 @@ def differences(case: Case, outcome: Outcome) -> list[str]:
 
 
 def event_differences(case: Case, expected: Mapping[str, Any], event: Mapping[str, Any]) -> list[str]:
-    data = event["data"]
-    compared = {name: event.get(name) for name in ("type", "action_source", "timestamp_ms", "oppref", "source_url")}
-    compared |= {name: data.get(name) for name in ("amount", "currency")}
-    wanted = {name: expected.get(name) for name in compared}
+    """What of an event, as it would go out, is not as the case expects; nothing may be in it that is not expected."""
+    compared = {name: value for name, value in event.items() if name not in ("data", "user")}
+    compared |= {f"data.{name}": value for name, value in event.get("data", {}).items()}
+    wanted = {name: expected.get(name) for name in ("type", "action_source", "timestamp_ms", "oppref", "source_url")}
+    wanted |= {f"data.{name}": expected.get(name) for name in ("amount", "currency", "contents")}
+    wanted["data.type"] = DATA_TYPE.get(expected["type"])
     if "source_url" not in expected and expected["action_source"] == "web":
         wanted["source_url"] = case.settings.storefront_origin
     if "event_id" in expected:
-        compared["id"], wanted["id"] = event["id"], expected["event_id"]
-    if "contents" in expected:
-        compared["contents"], wanted["contents"] = data.get("contents"), expected["contents"]
+        wanted["id"] = expected["event_id"]
+    else:
+        compared["id"], wanted["id"] = 0 < len(event.get("id", "")) <= MAX_ID_LENGTH, True
+    if "contents" not in expected:
+        compared.pop("data.contents", None)
     found = [
-        f"{name} is {compared[name]!r}, expected {wanted[name]!r}" for name in wanted if compared[name] != wanted[name]
+        f"{name} is {compared.get(name)!r}, expected {wanted.get(name)!r}"
+        for name in {**wanted, **compared}
+        if compared.get(name) != wanted.get(name)
     ]
 
     user = event.get("user", {})

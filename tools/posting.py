@@ -47,7 +47,11 @@ def run(options: argparse.Namespace) -> int:
         held = json.loads(RUNNING.read_text())["sources"][chosen.source]
         url, headers, secret = url or held["url"], held["headers"], secret or held["secret"]
     delivery = chosen.delivery(secret, datetime.now(UTC), new=options.new)
-    status, text = post(delivery, url, headers)
+    try:
+        status, text = post(delivery, url, headers)
+    except (OSError, ValueError) as problem:
+        print(f"relay post: {url} cannot be reached ({problem}).", file=sys.stderr)
+        return 2
     print(f"{status} {text}")
     return 0 if status < 500 else 1
 

@@ -121,7 +121,13 @@ def _moved(value: Any, by: timedelta) -> Any:
 
 def _renamed(payload: dict[str, Any]) -> dict[str, Any]:
     if isinstance(payload.get("id"), int):
-        return payload | {"id": secrets.randbelow(10**9) + 6_200_000_000_000, "admin_graphql_api_id": None}
+        return payload | {"id": _number(), "admin_graphql_api_id": None}
+    if isinstance(payload.get("customer_id"), int):
+        return payload | {"customer_id": _number()}
     if isinstance(payload.get("token"), str):
         return payload | {"token": secrets.token_hex(16)}
     return payload
+
+
+def _number() -> int:
+    return secrets.randbelow(10**9) + 6_200_000_000_000

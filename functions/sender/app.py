@@ -32,8 +32,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG
         openai=OpenAi.for_settings(session, openai_key.active()[0], settings),
         clock=lambda: time.time_ns() // 1_000_000,
         remaining_ms=context.get_remaining_time_in_millis,
+        mode=settings.delivery_mode,
     )
     run = sender.drain()
     observability.ran(run)
-    return {"received": run.received, "sent": run.sent, "rejected": run.rejected, "expired": run.expired,
-            "waiting": run.waiting, "requests": run.requests, "stopped": run.blocked or run.retry}  # fmt: skip
+    return run.summary()

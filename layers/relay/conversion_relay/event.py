@@ -64,6 +64,12 @@ class InvalidEvent(ValueError):
         self.param = param
 
 
+def _unicode(value: str) -> str:
+    if not _is_unicode(value):
+        raise ValueError("must be valid Unicode text")
+    return value
+
+
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be blank")
@@ -126,7 +132,8 @@ def _country(value: str) -> str:
     return value
 
 
-Text = Annotated[str, AfterValidator(_not_blank)]
+String = Annotated[str, AfterValidator(_unicode)]
+Text = Annotated[String, AfterValidator(_not_blank)]
 Amount = Annotated[int, Field(ge=0, le=_MAX_INTEGER)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z"), AfterValidator(_digest)]
@@ -141,14 +148,14 @@ class _Wire(BaseModel):
 class Item(_Wire):
     """One line of ``data.contents``. ``amount`` is the unit price in minor units."""
 
-    id: str | None = None
-    group_id: str | None = None
-    name: str | None = None
+    id: String | None = None
+    group_id: String | None = None
+    name: String | None = None
     content_type: Text | None = None
     quantity: Annotated[int, Field(ge=0, le=_MAX_INTEGER)] | None = None
     amount: Amount | None = None
     currency: Currency | None = None
-    variant_dict: dict[str, str] | None = None
+    variant_dict: dict[String, String] | None = None
 
 
 class _Money(_Wire):
@@ -183,7 +190,7 @@ class CustomerActionData(_Money):
 
 class PlanEnrollmentData(_Contents):
     type: Literal["plan_enrollment"]
-    plan_id: str | None = None
+    plan_id: String | None = None
 
 
 class CustomData(_Contents):
@@ -191,7 +198,7 @@ class CustomData(_Contents):
     __pydantic_extra__: dict[str, Any]
 
     type: Literal["custom"]
-    plan_id: str | None = None
+    plan_id: String | None = None
 
     @model_validator(mode="after")
     def _extras_are_json(self) -> CustomData:

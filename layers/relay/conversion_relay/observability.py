@@ -81,3 +81,5 @@ def carried_out(request: PrivacyRequest, done: CarriedOut) -> None:
         logger.info("deleted what was held", extra={"key": request.request_id, **found})
     else:
         logger.warning("hand this report to the merchant within 30 days", extra={"key": request.request_id, **found})
+        metrics.add_metric("Compliance", MetricUnit.Count, 1)
+        metrics.flush_metrics()

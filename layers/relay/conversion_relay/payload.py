@@ -69,6 +69,12 @@ def integer(node: object, *path: str | int) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def is_filled(node: object, *path: str | int) -> bool:
+    """Whether anything stands there: not null, false, 0, or blank text."""
+    value = value_at(node, *path)
+    return bool(value.strip() if isinstance(value, str) else value)
+
+
 def flag(node: object, *path: str | int) -> bool | None:
     """A boolean, or the text of one: some platforms send "true" and "false", and bool("false") is True."""
     value = value_at(node, *path)

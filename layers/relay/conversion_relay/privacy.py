@@ -58,13 +58,17 @@ class Privacy:
                 item for part in pool.map(lambda n: list(self._items(request, n)), range(SEGMENTS)) for item in part
             ]
         parked = [key for key in self._parked_keys() if self._parked_concerns(key, request)]
+        report = None
         if request.kind == "give_out":
-            return CarriedOut(len(found), len(parked), self._report(request, found, parked))
-        for item in found:
-            self._dynamodb.delete_item(TableName=self._table, Key={"pk": item["pk"]})
-        for key in parked:
-            self._s3.delete_object(Bucket=self._bucket, Key=key)
-        return CarriedOut(len(found), len(parked))
+            report = self._report(request, found, parked)
+        else:
+            for item in found:
+                self._dynamodb.delete_item(TableName=self._table, Key={"pk": item["pk"]})
+            for key in parked:
+                self._s3.delete_object(Bucket=self._bucket, Key=key)
+        # The request itself holds digests of the person: once it is done, it goes too, and may come again.
+        self._dynamodb.delete_item(TableName=self._table, Key={"pk": {"S": f"privacy#{request.request_id}"}})
+        return CarriedOut(len(found), len(parked), report)
 
     def _items(self, request: PrivacyRequest, segment: int) -> Iterator[Mapping[str, Any]]:
         pages = self._dynamodb.get_paginator("scan").paginate(

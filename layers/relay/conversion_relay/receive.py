@@ -112,16 +112,17 @@ class Receiver:
     def _settle(self, delivery: Delivery, now_ms: int) -> Outcome:
         if len(delivery.body) > MAX_BODY_BYTES:
             return self._parked(delivery, now_ms, "too_large", f"the body has {len(delivery.body)} bytes, over 6 MB")
-        for attempt in range(1, _ATTEMPTS + 1):
+        attempts = 0
+        while True:
             try:
                 result = self._normalized(delivery, now_ms)
                 return self._written(result, delivery, now_ms)
             except NotUnderstood as problem:
                 return self._parked(delivery, now_ms, problem.reason, problem.detail)
             except Contended:
-                if attempt == _ATTEMPTS:
+                attempts += 1
+                if attempts == _ATTEMPTS:
                     raise
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _normalized(self, delivery: Delivery, now_ms: int) -> Result:
         try:
@@ -154,7 +155,7 @@ class Receiver:
             case Remember():
                 self.ledger.remember(result.memory, now_ms, self.source.tenant(delivery))
                 return Outcome("remembered", 200, result.reason, result.detail, f"memory#{result.memory.key}")
-            case PrivacyRequest():
+            case PrivacyRequest():  # pragma: no branch - there is no other result
                 self.ledger.note(result, now_ms)
                 return Outcome(
                     "compliance", 200, result.kind, "the privacy request is noted and will be carried out",
@@ -165,8 +166,8 @@ class Receiver:
         try:
             key = self.parking.park(self.source.name, delivery, reason, now_ms)
         except ParkingUnavailable as error:
-            next_step = "the source sends the delivery again" if self.source.retries else "it is lost: replay it there"
-            return Outcome("failed", 500, reason, f"{detail}; {error}; {next_step}")
+            next_step = "the source sends" if self.source.retries else "have the source send"
+            return Outcome("failed", 500, reason, f"{detail}; {error}; {next_step} the delivery again")
         return Outcome("parked", http, reason, f"{detail}; kept for replay", key)
 
 

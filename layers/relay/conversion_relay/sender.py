@@ -11,7 +11,7 @@ An event's end is written to the ledger before its message is deleted::
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -20,7 +20,14 @@ from conversion_relay.event import MAX_EVENTS, age_problem
 from conversion_relay.ledger import LedgerUnavailable, Settled
 from conversion_relay.openai import MAX_REQUEST_BYTES, Accepted, Answer, Blocked, Problem, Rejected, Retry
 from conversion_relay.queue import Message, QueueUnavailable, readable
+from conversion_relay.settings import DeliveryMode
 
+ACCEPTED: Final[Mapping[DeliveryMode, str]] = {
+    "live": "accepted by OpenAI",
+    "validate": "found valid by OpenAI, which does not count it (DeliveryMode validate)",
+    "shadow": "",
+}
+"""What the ledger says of an event that OpenAI took, by delivery mode. In shadow mode nothing is sent."""
 TIME_FOR_ONE_BATCH_MS: Final = 60_000
 """A batch is begun only while this is left: 35 s for the request at worst, the rest to settle and delete."""
 SETTLE_PARALLEL: Final = 10
@@ -70,6 +77,11 @@ class Run:
     rejections: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
+    def summary(self) -> dict[str, object]:
+        """What the function answers, for whoever invokes it by hand."""
+        counts = ("received", "sent", "rejected", "expired", "dead", "waiting", "requests")
+        return {name: getattr(self, name) for name in counts} | {"stopped": self.blocked or self.retry}
+
     @property
     def stopped(self) -> bool:
         """Whether OpenAI or a queue told the run to stop; what is left waits for the next one."""
@@ -107,11 +119,13 @@ class Sender:
     openai: OpenAiPort
     clock: Callable[[], int]
     remaining_ms: Callable[[], int]
-    accepted_reason: str = "accepted by OpenAI"
+    mode: DeliveryMode = "live"
     run: Run = field(default_factory=Run)
 
     def drain(self) -> Run:
-        """Send until the queue is empty, time is short, or OpenAI says stop."""
+        """Send until the queue is empty, time is short, or OpenAI says stop. In shadow mode nothing is touched."""
+        if self.mode == "shadow":
+            return self.run
         while not self.run.stopped and self.remaining_ms() > TIME_FOR_ONE_BATCH_MS:
             try:
                 messages = self.queue.drain(MAX_EVENTS)
@@ -216,7 +230,7 @@ class Sender:
         match answer:
             case Accepted():
                 tried.passed += len(batch)
-                self.run.sent += self._settle([(each.messages, self.accepted_reason) for each in batch], "sent")
+                self.run.sent += self._settle([(each.messages, ACCEPTED[self.mode]) for each in batch], "sent")
                 if answer.count != len(batch):
                     self._note(f"OpenAI says {answer.count} accepted of {len(batch)} sent: compare its reports.")
             case Blocked():
@@ -227,7 +241,7 @@ class Sender:
                 self.run.waiting += len(batch)
             case Rejected() if len(batch) == 1:
                 tried.refused.append((batch[0], f"HTTP {answer.status}"))
-            case Rejected():
+            case Rejected():  # pragma: no branch - there is no other answer
                 middle = len(batch) // 2
                 self._send_or_split(batch[:middle], tried)
                 self._send_or_split(batch[middle:], tried)

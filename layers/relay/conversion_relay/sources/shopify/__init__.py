@@ -32,7 +32,7 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     handle = TOPICS.get(topic)
     if handle is None:
         return Ignored("topic_not_handled", f"the topic {topic[:60]} holds no conversion for this relay")
-    # A shop that has left is taken off the list before its shop/redact comes, 48 hours later: that one must still count.
+    # A shop that has left is taken off the list before its shop/redact comes, 48 hours later.
     if settings.shop_domains and topic not in _PRIVACY_TOPICS and tenant(delivery) not in settings.shop_domains:
         return Ignored("unknown_shop", "the shop is not in ShopDomains, so its sales belong to another pixel")
     body = parse_object(delivery.body)

@@ -8,10 +8,10 @@ from typing import Any
 
 from conversion_relay import identity, timestamps
 from conversion_relay.delivery import Ignored, NotUnderstood, PrivacyRequest, Result
-from conversion_relay.payload import identifier, text, value_at
+from conversion_relay.payload import text, value_at
 from conversion_relay.sources.shopify.event import NAME, Received, conversion
 from conversion_relay.sources.shopify.payload import exact_id, person
-from conversion_relay.sources.shopify.signature import delivery_id, tenant
+from conversion_relay.sources.shopify.signature import delivery_id, domain, tenant
 
 
 def customer(received: Received) -> Result:
@@ -24,14 +24,14 @@ def customer(received: Received) -> Result:
         return Ignored("no_account", "state is not enabled: a guest checkout or an import, no registration")
     timestamp_ms = received.fresh(timestamps.from_iso(value_at(body, "created_at")))
     if timestamp_ms is None and received.topic == "customers/enable":
-        # The record may be old: the account begins when it is enabled.
+        # The record of a guest may be years old: the account begins when it is enabled.
         timestamp_ms = received.fresh(received.triggered_ms)
     if timestamp_ms is None:
         return Ignored("stale_event", "the registration lies outside the 7 days that the API accepts")
     address = value_at(body, "default_address")
     user = person(
         emails=(value_at(body, "email"),),
-        phones=((value_at(body, "phone"), None), (value_at(address, "phone"), value_at(address, "country_code"))),
+        phones=((value_at(body, "phone"), None), (value_at(address, "phone"), text(address, "country_code"))),
         customer_id=customer_id,
         names=(body, address),
         address=address,
@@ -53,7 +53,7 @@ def marketing_consent(received: Received) -> Result:
     body = received.body
     if not received.settings.count_newsletter:
         return Ignored("newsletter_off", "CountNewsletter is off")
-    customer_id = identifier(body, "customer_id") or identifier(body, "id")
+    customer_id = exact_id(body, "Customer", of="customer") or exact_id(body, "Customer")
     if customer_id is None:
         raise NotUnderstood("id_missing", "the consent has no customer_id")
     consent = value_at(body, "email_marketing_consent") or value_at(body, "sms_marketing_consent")
@@ -87,22 +87,22 @@ def privacy_request(kind: Any) -> Callable[[Received], Result]:
         """A mandatory privacy topic: what is held about the person or the shop is given out or deleted."""
         body = received.body
         person = value_at(body, "customer")
-        customer_id = identifier(person, "id")
+        customer_id = exact_id(person, "Customer")
         orders = value_at(body, "orders_to_redact") or value_at(body, "orders_requested")
         order_ids = [
-            each
-            for index in range(len(orders) if isinstance(orders, list) else 0)
-            if (each := identifier(orders, index)) is not None
+            order_id
+            for each in (orders if isinstance(orders, list) else ())
+            if (order_id := exact_id({"id": each}, "Order")) is not None
         ]
         digests = (identity.email(value_at(person, "email")), identity.phone(value_at(person, "phone")))
-        shop = text(body, "shop_domain") or tenant(received.delivery)
+        shop = domain(text(body, "shop_domain")) or tenant(received.delivery)
         if shop is None or (kind != "erase_tenant" and customer_id is None and not any(digests) and not order_ids):
             raise NotUnderstood("person_missing", "the privacy request names neither a customer nor an order")
         request_id = delivery_id(received.delivery) or hashlib.sha256(received.delivery.body).hexdigest()
         return PrivacyRequest(
             kind=kind,
             request_id=f"{NAME}:{request_id}",
-            tenant=shop.lower(),
+            tenant=shop,
             digests=tuple(each for each in (*digests, identity.external_id(customer_id)) if each is not None),
             subjects=tuple(f"{NAME}:{each}" for each in (*order_ids, *([customer_id] if customer_id else []))),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from conversion_relay import click, event, timestamps
+from conversion_relay import click, event, identity, timestamps
 from conversion_relay.delivery import Conversion, Delivery, Ignored, Memory, Recall, Result
 from conversion_relay.payload import text, value_at
 from conversion_relay.settings import Settings
@@ -14,6 +14,7 @@ from conversion_relay.sources.shopify.payload import attributes_of, first
 from conversion_relay.sources.shopify.signature import header, tenant
 
 NAME: Final = "shopify"
+_DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,15 @@ class Received:
     def topic(self) -> str:
         """The webhook topic, such as ``orders/paid``."""
         return (header(self.delivery, "topic") or "").strip().lower()
+
+    def retimed(self, original_ms: int | None) -> int | None:
+        """The moment of this delivery, for a fact whose own time (Unix milliseconds) is too old to be sent.
+
+        Only while the ledger would still know it: what it has forgotten may have been counted long ago (property P2).
+        """
+        if original_ms is not None and self.now_ms - original_ms > self.settings.ledger_ttl_days * _DAY_MS:
+            return None
+        return self.fresh(self.triggered_ms)
 
     def fresh(self, timestamp_ms: int | None) -> int | None:
         """The time (Unix milliseconds), if OpenAI would still take an event of it."""
@@ -60,18 +70,14 @@ def conversion(
     body, settings = received.body, received.settings
     attributes = attributes_of(body)
     oppref = (
-        click.reference(attributes.get("oppref"))
-        or click.oppref_from_url(string(body, "landing_site"))
-        or click.oppref_from_url(attributes.get("openai_source_url"))
-        or oppref
+        click.reference(attributes.get("__oppref")) or click.oppref_from_url(string(body, "landing_site")) or oppref
     )
-    obref = click.reference(attributes.get("obref"))
-    pixel_id = text(attributes, "openai_event_id")
+    obref = click.reference(attributes.get("__obref"))
     subject = f"{NAME}:{subject}"
     built = event.parse(
         without_none(
             {
-                "id": pixel_id if pixel_id and len(pixel_id) <= event.MAX_ID_LENGTH else subject,
+                "id": _pixel_id(attributes) or subject,
                 "type": event_type,
                 "timestamp_ms": timestamp_ms,
                 "action_source": action_source,
@@ -82,8 +88,8 @@ def conversion(
             }
         )
     )
-    if settings.require_click_reference and oppref is None and obref is None:
-        return Ignored("no_click_ref", "the delivery carries neither oppref nor obref (RequireClickReference)")
+    if settings.require_click_reference and oppref is None:
+        return Ignored("no_click_ref", "the delivery carries no oppref (RequireClickReference)")
     match_key_required = settings.require_match_key == "all" or (
         match_key_required and settings.require_match_key != "none"
     )
@@ -95,6 +101,15 @@ def conversion(
     return Conversion(built, subject, remember)
 
 
+def _pixel_id(attributes: Mapping[str, str]) -> str | None:
+    """The event id that the pixel uses for the same conversion, unless it is long, an e-mail address, or none at all.
+
+    Scripts write "undefined" when they have no id: OpenAI would count one of all the orders that share it.
+    """
+    pixel_id = identity.normalized_external_id(attributes.get("__openai_event_id"))
+    return pixel_id if pixel_id and len(pixel_id) <= event.MAX_ID_LENGTH and "@" not in pixel_id else None
+
+
 def _source_url(received: Received, attributes: Mapping[str, str]) -> str | None:
     """Where the buyer was, as origin and path: the page's own word, else the landing path, else the storefront."""
     body = received.body
@@ -103,7 +118,8 @@ def _source_url(received: Received, attributes: Mapping[str, str]) -> str | None
     )
     shop = tenant(received.delivery)
     origin = _origin(origin) or (f"https://{shop}" if shop else None)
-    return click.source_url(attributes.get("openai_source_url") or text(body, "landing_site"), origin=origin)
+    landing = click.source_url(text(body, "landing_site"), origin=origin)
+    return click.source_url(attributes.get("__openai_source_url"), origin=landing)
 
 
 def _origin(url: str | None) -> str | None:

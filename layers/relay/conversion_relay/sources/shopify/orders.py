@@ -18,6 +18,7 @@ from conversion_relay.sources.shopify.payload import (
     device_of,
     exact_id,
     person,
+    token_of,
     wire_money,
 )
 
@@ -75,7 +76,9 @@ def _unpaid(received: Received) -> Ignored | None:
         return Ignored(f"payment_{status}", f"the payment is {status}; the API knows no refund")
     if received.settings.count_pending_orders:
         return None
-    return Ignored("waiting_for_payment", "the order is not paid, authorized or partially paid: orders/paid confirms it")
+    return Ignored(
+        "waiting_for_payment", "the order is not paid, authorized or partially paid yet: wait for orders/paid"
+    )
 
 
 def _order_time(received: Received, channel: str) -> int | None:
@@ -93,13 +96,13 @@ def _order_time(received: Received, channel: str) -> int | None:
         imported = created is not None and original < created - _DAY_MS and channel not in CHANNELS
         if imported or received.settings.late_payment == "ignore":
             return None
-    return received.fresh(received.triggered_ms)
+    return received.retimed(original)
 
 
 def checkout(received: Received) -> Result:
     """``checkouts/create`` and ``/update``: one ``checkout_started`` per token, until the order itself takes over."""
     body, settings = received.body, received.settings
-    token = identifier(body, "token")
+    token = token_of(body, "token")
     if token is None:
         raise NotUnderstood("id_missing", "the checkout has no token")
     if is_filled(body, "completed_at"):

@@ -6,6 +6,7 @@ refunds. Amount and currency are only ever taken together, from the same side (s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -18,11 +19,15 @@ from conversion_relay.settings import ActionSource, Settings
 _CHANNEL_OF_APP: Final = {"580111": "web", "129785": "pos", "1354745": "shopify_draft_order"}
 CHANNELS: Final = ("web", "pos", "iphone", "android", "shopify_draft_order")
 """Values of source_name that only Shopify itself can set."""
+_ID: Final = re.compile(r"[1-9][0-9]{0,29}")
+_TOKEN: Final = re.compile(r"[^\s@]{1,100}")
+_PRICE: Final = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{0,18})?")
 _MAX_DIGITS: Final = 18
 
 
 def channel_of(body: Mapping[str, Any]) -> str:
-    name = text(body, "source_name")
+    """The sales channel: ``source_name``, which for other apps is a name of theirs or their app id."""
+    name = identifier(body, "source_name")
     if name is None:
         app = identifier(body, "app_id") or ""
         return _CHANNEL_OF_APP.get(app, app)
@@ -44,13 +49,25 @@ def action_source_of(body: Mapping[str, Any], channel: str, settings: Settings) 
     return by_app.get(channel) or by_app.get(identifier(body, "app_id") or "") or "other"
 
 
-def exact_id(node: object, kind: str) -> str | None:
-    """An object's id: the numeric one, or the GraphQL one where JavaScript may have rounded the number (above 2^53)."""
-    number = identifier(node, "id")
-    if number is not None and (not number.isdigit() or int(number) <= 2**53):
-        return number
-    exact = (text(node, "admin_graphql_api_id") or "").removeprefix(f"gid://shopify/{kind}/")
-    return exact if exact.isascii() and exact.isdigit() else number
+def exact_id(node: object, kind: str, *, of: str = "") -> str | None:
+    """An object's id as digits: the numeric one, or the GraphQL one where JavaScript may have rounded it (above 2^53).
+
+    ``of`` names the object where it is not the node itself: ``customer`` reads ``customer_id``.
+    """
+    field = f"{of}_id" if of else "id"
+    number, exact = (
+        (identifier(node, each) or "").removeprefix(f"gid://shopify/{kind}/")
+        for each in (field, f"admin_graphql_api_{field}")
+    )
+    if not _ID.fullmatch(exact) or (_ID.fullmatch(number) and int(number) <= 2**53):
+        exact = number
+    return exact if _ID.fullmatch(exact) else None
+
+
+def token_of(node: object, field: str) -> str | None:
+    """The token that names a checkout or cart. Nothing that might be an e-mail address or a text becomes part of a key."""
+    token = identifier(node, field)
+    return token if token is not None and _TOKEN.fullmatch(token) else None
 
 
 # Money ---------------------------------------------------------------------------------------------------------------
@@ -59,13 +76,12 @@ def exact_id(node: object, kind: str) -> str | None:
 def money_decimal(node: object, *path: str | int) -> Decimal | None:
     """A price as Decimal: Shopify writes order amounts as text and refund amounts as numbers."""
     value = value_at(node, *path)
-    if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
-        return None
-    try:
-        number = Decimal(value.strip() if isinstance(value, str) else value)
-    except ArithmeticError:
+    if isinstance(value, str):
+        return Decimal(value.strip()) if _PRICE.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, (Decimal, int)):
         return None
     # No price has more than 18 digits: what has would only make the arithmetic below overflow.
+    number = Decimal(value)
     return number if number.is_finite() and number.adjusted() < _MAX_DIGITS else None
 
 
@@ -158,11 +174,11 @@ def buyer_of(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     billing = value_at(body, "billing_address")
     address = billing if isinstance(billing, dict) and billing else value_at(customer, "default_address")
     return person(
-        emails=(text(body, "email"), text(body, "contact_email"), text(customer, "email")),
+        emails=(value_at(body, "email"), value_at(body, "contact_email"), value_at(customer, "email")),
         phones=(
-            (text(body, "phone"), None),
-            (text(customer, "phone"), None),
-            (text(billing, "phone"), text(billing, "country_code")),
+            (value_at(body, "phone"), None),
+            (value_at(customer, "phone"), None),
+            (value_at(billing, "phone"), text(billing, "country_code")),
         ),
         customer_id=exact_id(customer, "Customer"),
         names=(customer, billing),
@@ -173,27 +189,26 @@ def buyer_of(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 
 def person(
     *,
-    emails: Sequence[str | None],
-    phones: Sequence[tuple[str | None, str | None]],
+    emails: Sequence[object],
+    phones: Sequence[tuple[object, str | None]],
     customer_id: str | None,
     names: Sequence[object],
     address: object,
     settings: Settings,
 ) -> dict[str, Any]:
+    """The user fields about a person, each from its first usable value; ``phones`` come with their country."""
     fallback = settings.default_phone_region or None
     found = {
         "emails_sha256": first(identity.email(value) for value in emails),
         # A national number is read in the country of its own address, or in the configured one; it is never guessed.
-        "phone_numbers_sha256": first(
-            identity.phone(number, region=country or fallback) for number, country in phones
-        ),
+        "phone_numbers_sha256": first(identity.phone(number, region=country or fallback) for number, country in phones),
         "external_ids_sha256": identity.external_id(customer_id),
-        "first_names_sha256": first(identity.name(text(name, "first_name")) for name in names),
-        "last_names_sha256": first(identity.name(text(name, "last_name")) for name in names),
-        "cities": identity.city(text(address, "city")),
-        "regions": identity.region(text(address, "province_code")),
-        "postal_codes": identity.postal_code(text(address, "zip")),
-        "countries": identity.country(text(address, "country_code")),
+        "first_names_sha256": first(identity.name(value_at(name, "first_name")) for name in names),
+        "last_names_sha256": first(identity.name(value_at(name, "last_name")) for name in names),
+        "cities": identity.city(value_at(address, "city")),
+        "regions": identity.region(value_at(address, "province_code")),
+        "postal_codes": identity.postal_code(value_at(address, "zip")),
+        "countries": identity.country(value_at(address, "country_code")),
     }
     return {field: [value] for field, value in found.items() if value is not None}
 
@@ -203,21 +218,22 @@ def first(values: Iterable[str | None]) -> str | None:
 
 
 def device_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Address and agent of the buyer's device, which only an order with ``client_details`` has (A7)."""
     details = value_at(body, "client_details")
-    if not isinstance(details, dict):
+    if not isinstance(details, dict) or not any(details.values()):
         return {}
     found = {
-        "ip_address": identity.ip_address(text(details, "browser_ip") or text(body, "browser_ip")),
-        "user_agent": identity.user_agent(text(details, "user_agent")),
+        "ip_address": first(identity.ip_address(value_at(node, "browser_ip")) for node in (details, body)),
+        "user_agent": identity.user_agent(value_at(details, "user_agent")),
     }
     return {field: value for field, value in found.items() if value is not None}
 
 
 def attributes_of(body: Mapping[str, Any]) -> dict[str, str]:
-    """Cart attributes that the storefront's script has set, by name without its leading underscores, byte for byte."""
+    """The filled cart attributes, byte for byte; of several with one name the first."""
     found: dict[str, str] = {}
     for attribute in objects(body, "note_attributes"):
         name, value = attribute.get("name"), attribute.get("value")
         if isinstance(name, str) and isinstance(value, str) and value.strip():
-            found.setdefault(name.lstrip("_"), value)
+            found.setdefault(name, value)
     return found

@@ -56,5 +56,10 @@ def delivery_id(delivery: Delivery) -> str | None:
 
 def tenant(delivery: Delivery) -> str | None:
     """The shop, such as ``example.myshopify.com``."""
-    domain = (header(delivery, "shop-domain") or "").strip().lower()
-    return domain if _DOMAIN.fullmatch(domain) else None
+    return domain(header(delivery, "shop-domain"))
+
+
+def domain(value: str | None) -> str | None:
+    """A domain in lower case; None for what cannot be one."""
+    lowered = (value or "").strip().lower()
+    return lowered if _DOMAIN.fullmatch(lowered) else None

@@ -1,0 +1,533 @@
+"""The one path of a delivery: every outcome, and what is in the ledger and the parking bucket after it."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from conversion_relay import event
+from conversion_relay.delivery import (
+    Conversion,
+    Delivery,
+    Ignored,
+    Memory,
+    NotUnderstood,
+    Outcome,
+    PrivacyRequest,
+    Recall,
+    Refused,
+    Remember,
+    Result,
+    Source,
+)
+from conversion_relay.payload import parse_object
+from conversion_relay.receive import MAX_BODY_BYTES, MAX_EVENT_BYTES, Receiver
+from conversion_relay.secrets import Secrets, SecretsUnavailable
+from conversion_relay.settings import Settings
+from tests.fakes import NOW_MS, BrokenLedger, BrokenParking, ContendedLedger, an_order
+from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
+
+SECRET, OLD_SECRET = "whsec_new", "whsec_old"
+PERSONAL = "Jane.Roe@example.com +49 171 2345678"
+
+# What the test source makes of a verified delivery.
+Normalize = Callable[[Delivery, Settings, int, Recall], Result]
+
+
+def verify(delivery: Delivery, secrets: Sequence[str], now_ms: int) -> None:
+    if delivery.headers.get("signature") not in secrets:
+        raise Refused("signature_wrong", "the signature fits none of the configured secrets")
+
+
+def an_order_of(body: dict[str, Any]) -> Conversion:
+    number = body.get("id", 1)
+    return Conversion(event.parse(an_order(number) | body.get("event", {})), f"test:{number}")
+
+
+def always(result: Result) -> Normalize:
+    return lambda *_: result
+
+
+def fails(error: Exception) -> Normalize:
+    def normalize(*_: object) -> Result:
+        raise error
+
+    return normalize
+
+
+@dataclass
+class World:
+    """A receiver with everything around it in memory."""
+
+    normalize: Normalize = lambda delivery, *_: an_order_of(parse_object(delivery.body))
+    retries: bool = True
+    secrets: Any = field(default_factory=lambda: KnownSecrets([SECRET]))
+    ledger: Any = field(default_factory=InMemoryLedger)
+    parking: Any = field(default_factory=InMemoryParking)
+    now_ms: int = NOW_MS
+
+    def receive(self, body: bytes = b"{}", signature: str | None = SECRET) -> Outcome:
+        headers = {"delivery": "d-1", "tenant": "shop.example.com"} | ({"signature": signature} if signature else {})
+        source = Source(
+            "test",
+            verify,
+            self.normalize,
+            lambda delivery: delivery.headers.get("delivery"),
+            lambda delivery: delivery.headers.get("tenant"),
+            self.retries,
+        )
+        receiver = Receiver(source, self.secrets, self.ledger, self.parking, Settings(), lambda: self.now_ms)
+        return receiver.receive(Delivery("POST", "/", "", headers, body))
+
+    @property
+    def nothing_written(self) -> bool:
+        ledger, parking = self.ledger, self.parking
+        return not (ledger.conversions or ledger.memories or ledger.requests or parking.parked)
+
+
+# Conversions.
+
+
+def test_recorded() -> None:
+    world = World()
+
+    outcome = world.receive(b'{"id": 7}')
+
+    assert (outcome.kind, outcome.http, outcome.key) == ("recorded", 200, "order_created#test:7")
+    assert outcome.event == event.parse(an_order(7))
+    assert world.ledger.conversions == {"order_created#test:7": an_order(7)}
+    assert world.parking.parked == {}
+
+
+def test_duplicate_changes_nothing() -> None:
+    # Given a conversion that is recorded, and the same one with another pixel id
+    world = World()
+    world.receive(b'{"id": 7}')
+
+    # When it comes again
+    outcome = world.receive(json.dumps({"id": 7, "event": {"id": "pixel-token"}}).encode())
+
+    # Then it is a duplicate, and the first stays (P2)
+    assert outcome == Outcome(
+        "duplicate", 200, "duplicate", "this conversion is recorded already", "order_created#test:7"
+    )
+    assert world.ledger.conversions == {"order_created#test:7": an_order(7)}
+
+
+def test_origin_is_recorded_with_the_conversion() -> None:
+    class Noting(InMemoryLedger):
+        def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Any:
+            self.memories["origin"] = ({**origin, "at": now_ms}, 0)
+            return super().record(conversion, now_ms, **origin)
+
+    world = World(ledger=Noting())
+    world.receive()
+
+    expected = {"source": "test", "tenant": "shop.example.com", "delivery": "d-1", "at": NOW_MS}
+    assert world.ledger.memories["origin"][0] == expected
+
+
+def lines_of(size: int) -> dict[str, Any]:
+    return {"type": "contents", "amount": 5, "currency": "USD", "contents": [{"name": "n" * size}]}
+
+
+def test_an_event_just_within_the_limit_keeps_its_contents() -> None:
+    overhead = len(event.parse(an_order(1, data=lines_of(0))).to_json())
+    world = World()
+
+    world.receive(json.dumps({"event": {"data": lines_of(MAX_EVENT_BYTES - overhead)}}).encode())
+
+    assert "contents" in world.ledger.conversions["order_created#test:1"]["data"]
+
+
+def test_an_event_over_the_limit_loses_its_contents_and_keeps_its_total() -> None:
+    overhead = len(event.parse(an_order(1, data=lines_of(0))).to_json())
+    world = World()
+
+    outcome = world.receive(json.dumps({"event": {"data": lines_of(MAX_EVENT_BYTES - overhead + 1)}}).encode())
+
+    bare = {"type": "contents", "amount": 5, "currency": "USD"}
+    assert outcome.kind == "recorded"
+    assert world.ledger.conversions["order_created#test:1"] == an_order(data=bare)
+    assert outcome.event == event.parse(an_order(data=bare))
+
+
+def test_the_limit_is_in_bytes_of_utf_8() -> None:
+    world = World()
+
+    world.receive(json.dumps({"event": {"data": lines_of(0) | {"contents": [{"name": "\u00fc" * 150_000}]}}}).encode())
+
+    assert "contents" not in world.ledger.conversions["order_created#test:1"]["data"]
+
+
+def test_an_event_too_large_even_without_contents_is_parked() -> None:
+    world = World()
+
+    outcome = world.receive(json.dumps({"event": {"oppref": "g" * MAX_EVENT_BYTES}}).encode())
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("parked", 200, "event_too_large")
+    assert world.ledger.conversions == {}
+    assert len(world.parking.parked) == 1
+
+
+# What is no conversion.
+
+
+def test_ignored_writes_nothing() -> None:
+    world = World(always(Ignored("refund", "the API knows no refund")))
+
+    assert world.receive() == Outcome("ignored", 200, "refund", "the API knows no refund")
+    assert world.nothing_written
+
+
+def a_memory(version: str = "1", replaces: str | None = None) -> Remember:
+    return Remember(
+        Memory("cart#test:c1", {"n": version}, version, 30, replaces), "nothing_added", "no more than before"
+    )
+
+
+def test_remembered() -> None:
+    world = World(always(a_memory()))
+
+    outcome = world.receive()
+
+    assert outcome == Outcome("remembered", 200, "nothing_added", "no more than before", "memory#cart#test:c1")
+    assert world.ledger.recall("memory#cart#test:c1", NOW_MS) == {"n": "1", "version": "1"}
+
+
+def test_what_is_remembered_can_be_recalled_by_the_next_delivery() -> None:
+    def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
+        known = recall("memory#cart#test:c1")
+        return a_memory() if known is None else Ignored("known", str(known["n"]))
+
+    world = World(normalize)
+
+    assert [world.receive().kind, world.receive().detail] == ["remembered", "1"]
+
+
+def test_compliance() -> None:
+    request = PrivacyRequest("erase_person", "test:r1", "shop.example.com", ("digest",), ("test:7",))
+    world = World(always(request))
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.http, outcome.reason, outcome.key) == (
+        "compliance", 200, "erase_person", "privacy#test:r1",
+    )  # fmt: skip
+    assert world.ledger.requests == {"test:r1": request}
+
+
+@pytest.mark.parametrize(("twins", "kind"), [(0, "remembered"), (1, "remembered"), (2, "remembered"), (3, "failed")])
+def test_a_twin_delivery_in_between_is_read_again_up_to_three_times(twins: int, kind: str) -> None:
+    # Given a twin that changes the memory between reading and writing
+    reads: list[object] = []
+
+    def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
+        reads.append(recall("memory#cart#test:c1"))
+        return a_memory()
+
+    world = World(normalize, ledger=ContendedLedger())
+    world.ledger.twins = twins
+
+    # When a delivery comes
+    outcome = world.receive()
+
+    # Then it is decided anew each time, and after three the source has to send it again
+    assert outcome.kind == kind
+    assert len(reads) == min(twins + 1, 3)
+    assert outcome.http == (200 if kind == "remembered" else 500)
+
+
+# Signatures and secrets (P6).
+
+
+@pytest.mark.parametrize("signature", [None, "", "wrong", OLD_SECRET])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"not json", b"x" * (MAX_BODY_BYTES + 1)], ids=["good body", "no JSON", "over 6 MB"]
+)
+def test_p6_wrong_or_missing_signature_writes_nothing(body: bytes, signature: str | None) -> None:
+    world = World()
+
+    outcome = world.receive(body, signature)
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("refused", 401, "signature_wrong")
+    assert world.nothing_written
+
+
+def test_p6_the_source_says_with_which_status_it_refuses() -> None:
+    def too_old(*_: object) -> None:
+        raise Refused("timestamp_old", "the signature is older than five minutes", 400)
+
+    source = Source("test", too_old, always(Ignored("x", "y")), lambda _: None, lambda _: None)
+    receiver = Receiver(source, KnownSecrets([SECRET]), InMemoryLedger(), InMemoryParking(), Settings(), lambda: NOW_MS)
+
+    assert receiver.receive(Delivery("POST", "/", "", {}, b"")).http == 400
+
+
+def test_p6_missing_secret_refuses_everything_and_says_what_to_do() -> None:
+    world = World(secrets=KnownSecrets([]))
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("refused", 503, "secret_missing")
+    assert "put one into the parameter" in outcome.detail
+    assert world.nothing_written
+
+
+@dataclass
+class ParameterStore:
+    """A parameter whose cached value may lag behind; ``fetches`` counts the reads past the cache."""
+
+    stored: str
+    cached: str | None = None
+    down: bool = False
+    fetches: int = 0
+
+    def fetch(self, fresh: bool) -> str:
+        if self.down:
+            raise SecretsUnavailable("the Parameter Store did not give /relay/test")
+        if fresh or self.cached is None:
+            self.fetches += fresh
+            self.cached = self.stored
+        return self.cached
+
+
+def test_secrets_unavailable_fails_so_that_the_source_sends_again() -> None:
+    world = World(secrets=Secrets(ParameterStore("", down=True).fetch))
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("failed", 503, "secrets_unavailable")
+    assert world.nothing_written
+
+
+def test_a_rotation_is_in_use_at_once() -> None:
+    # Given a secret that was rotated while the old one is still cached
+    store = ParameterStore(SECRET, cached=OLD_SECRET)
+    world = World(secrets=Secrets(store.fetch))
+
+    # When a delivery comes that is signed with the new one
+    outcome = world.receive()
+
+    # Then the secrets are fetched once, and it is accepted
+    assert (outcome.kind, store.fetches) == ("recorded", 1)
+
+
+def test_both_secrets_of_a_rotation_are_accepted() -> None:
+    world = World(secrets=Secrets(ParameterStore(f"{SECRET}\n{OLD_SECRET}\n").fetch))
+
+    assert [world.receive(b'{"id": 1}').kind, world.receive(b'{"id": 2}', OLD_SECRET).kind] == ["recorded"] * 2
+
+
+def test_a_flood_of_forged_deliveries_is_no_flood_of_reads() -> None:
+    # Given forged deliveries, one every millisecond for a minute
+    store = ParameterStore(SECRET, cached=SECRET)
+    world = World(secrets=Secrets(store.fetch))
+
+    for now_ms in range(NOW_MS, NOW_MS + 60_000, 10):
+        world.now_ms = now_ms
+        assert world.receive(signature="forged").kind == "refused"
+
+    # Then the secrets were read again every 30 s only, and nothing was written
+    assert store.fetches == 2
+    assert world.nothing_written
+
+
+def test_a_secret_that_was_taken_away_refuses_what_it_no_longer_signs() -> None:
+    store = ParameterStore(" \n", cached=OLD_SECRET)
+    world = World(secrets=Secrets(store.fetch))
+
+    assert world.receive().reason == "secret_missing"
+
+
+def test_known_secrets_go_on_serving_while_the_store_is_down() -> None:
+    store = ParameterStore(SECRET)
+    world = World(secrets=Secrets(store.fetch))
+    world.receive()
+    store.down = True
+
+    assert world.receive(b'{"id": 2}').kind == "recorded"
+    assert world.receive(signature="forged").kind == "refused"
+
+
+# Verified, but not understood: parked.
+
+
+def test_body_over_six_megabytes_with_a_good_signature_is_parked_unread() -> None:
+    world = World(fails(AssertionError("nothing that large is parsed")))
+
+    outcome = world.receive(b"x" * (MAX_BODY_BYTES + 1))
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("parked", 200, "too_large")
+    assert [len(delivery.body) for delivery in world.parking.parked.values()] == [MAX_BODY_BYTES + 1]
+    assert list(world.parking.parked) == [outcome.key]
+
+
+def test_body_of_six_megabytes_is_read() -> None:
+    assert World().receive(b'{"id": 1}'.ljust(MAX_BODY_BYTES)).kind == "recorded"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not_json"),
+        (b"hello", "not_json"),
+        (b"[]", "not_an_object"),
+        (b"\xff", "not_utf8"),
+        (b'{"id": 1e99999999999999999999}', "not_json"),
+        (b"[" * 100_000, "not_json"),
+    ],
+    ids=["empty", "text", "list", "not UTF-8", "huge exponent", "deep"],
+)
+def test_what_is_no_json_object_is_parked(body: bytes, reason: str) -> None:
+    world = World()
+
+    outcome = world.receive(body)
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("parked", 200, reason)
+    assert [delivery.body for delivery in world.parking.parked.values()] == [body]
+    assert world.ledger.conversions == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "detail"),
+    [
+        (NotUnderstood("id_missing", "the order has no id"), "id_missing", "the order has no id; kept for replay"),
+        (KeyError(PERSONAL), "normalizer_failed", "KeyError in the test source; kept for replay"),
+        (RecursionError(), "normalizer_failed", "RecursionError in the test source; kept for replay"),
+        (ValueError(PERSONAL), "normalizer_failed", "ValueError in the test source; kept for replay"),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_what_a_normalizer_cannot_read_is_parked(error: Exception, reason: str, detail: str) -> None:
+    world = World(fails(error))
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.http, outcome.reason, outcome.detail) == ("parked", 200, reason, detail)
+    assert list(world.parking.parked) == [outcome.key]
+
+
+def test_an_event_that_openai_would_refuse_is_parked() -> None:
+    world = World()
+
+    outcome = world.receive(json.dumps({"event": {"action_source": PERSONAL}}).encode())
+
+    assert (outcome.kind, outcome.reason) == ("parked", "invalid_event")
+    assert outcome.detail.startswith("the event would be refused by OpenAI: action_source must be one of 'web'")
+    assert world.ledger.conversions == {}
+
+
+# AWS is down.
+
+RESULTS = {
+    "conversion": lambda: Conversion(event.parse(an_order()), "test:1"),
+    "memory": a_memory,
+    "privacy request": lambda: PrivacyRequest("give_out", "test:r1", "shop.example.com"),
+}
+
+
+@pytest.mark.parametrize("make", RESULTS.values(), ids=RESULTS)
+def test_ledger_down_and_the_source_sends_again(make: Callable[[], Result]) -> None:
+    world = World(always(make()), ledger=BrokenLedger())
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("failed", 500, "ledger_unavailable")
+    assert outcome.detail.endswith("the source sends the delivery again")
+    assert world.nothing_written
+
+
+@pytest.mark.parametrize("make", RESULTS.values(), ids=RESULTS)
+def test_ledger_down_and_the_source_does_not_send_again(make: Callable[[], Result]) -> None:
+    world = World(always(make()), retries=False, ledger=BrokenLedger())
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("parked", 500, "ledger_unavailable")
+    assert list(world.parking.parked) == [outcome.key]
+
+
+def test_ledger_down_while_recalling_is_no_defect_of_the_normalizer() -> None:
+    def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
+        recall("memory#cart#test:c1")
+        return Ignored("x", "y")
+
+    assert World(normalize, ledger=BrokenLedger()).receive().reason == "ledger_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("retries", "advice"),
+    [(True, "the source sends the delivery again"), (False, "have the source send the delivery again")],
+)
+def test_parking_down(retries: bool, advice: str) -> None:
+    world = World(retries=retries, parking=BrokenParking())
+
+    outcome = world.receive(b"not json")
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("failed", 500, "not_json")
+    assert outcome.detail.endswith(advice)
+
+
+def test_everything_down() -> None:
+    world = World(retries=False, ledger=BrokenLedger(), parking=BrokenParking())
+
+    assert (world.receive().kind, world.receive().http) == ("failed", 500)
+
+
+# Nothing personal (P7).
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(),
+        World(fails(RuntimeError(PERSONAL))),
+        World(fails(KeyError(PERSONAL))),
+        World(lambda *_: an_order_of({"event": {"user": {"emails_sha256": [PERSONAL]}}})),
+        World(lambda *_: an_order_of({"event": {"user": {PERSONAL: PERSONAL}}})),
+        World(lambda *_: an_order_of({"event": {PERSONAL: PERSONAL}})),
+        World(lambda *_: an_order_of({"event": {"source_url": f"https://a.example/?email={PERSONAL}"}})),
+        World(ledger=BrokenLedger()),
+        World(parking=BrokenParking()),
+    ],
+)
+@pytest.mark.parametrize(
+    ("body", "signature"),
+    [
+        (json.dumps({"note": PERSONAL, "event": {"oppref": PERSONAL}}).encode(), SECRET),
+        (PERSONAL.encode(), SECRET),
+        (json.dumps([PERSONAL]).encode(), SECRET),
+        (json.dumps({"event": {"id": PERSONAL * 9}}).encode(), SECRET),
+        (json.dumps({"note": PERSONAL}).encode(), PERSONAL),
+        (PERSONAL.encode() * 200_000, SECRET),
+    ],
+)
+def test_p7_nothing_personal_in_an_outcome(world: World, body: bytes, signature: str) -> None:
+    outcome = world.receive(body, signature)
+
+    said = f"{outcome.kind} {outcome.reason} {outcome.detail} {outcome.key}"
+    assert not [part for part in ("Jane", "Roe", "171", "2345678") if part in said]
+    assert outcome.detail
+    assert "\n" not in outcome.detail
+
+
+def test_p1_every_delivery_has_one_of_the_eight_outcomes() -> None:
+    kinds = {
+        World().receive().kind,
+        World(always(Ignored("x", "y"))).receive().kind,
+        World(always(a_memory())).receive().kind,
+        World(always(PrivacyRequest("give_out", "test:r1", "shop"))).receive().kind,
+        World().receive(b"no json").kind,
+        World().receive(signature="forged").kind,
+        World(ledger=BrokenLedger()).receive().kind,
+    }
+    world = World()
+    world.receive()
+    kinds.add(world.receive().kind)
+
+    assert kinds == {
+        "recorded", "duplicate", "ignored", "remembered", "compliance", "parked", "refused", "failed",
+    }  # fmt: skip

@@ -1,0 +1,90 @@
+"""Times as the platforms write them."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conversion_relay.timestamps import from_iso
+
+NOON_MS = 1795348800000  # 2026-11-22T12:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("2026-11-22T12:00:00Z", NOON_MS),
+        ("2026-11-22T12:00:00+00:00", NOON_MS),
+        ("2026-11-22T07:00:00-05:00", NOON_MS),
+        ("2026-11-22T17:45:00+05:45", NOON_MS),
+        ("2026-11-22 12:00:00Z", NOON_MS),
+        (" 2026-11-22T12:00:00Z\n", NOON_MS),
+        ("20261122T120000Z", NOON_MS),
+        ("2026-11-22T12:00:00.5Z", NOON_MS + 500),
+        ("2026-11-22T12:00:00.001Z", NOON_MS + 1),
+        ("2026-11-22T12:00:00,001Z", NOON_MS + 1),
+        ("2026-11-22T12:00:00.000999999Z", NOON_MS),
+        ("2026-11-22T12:00:00.123999999Z", NOON_MS + 123),
+        ("1970-01-01T00:00:00Z", 0),
+        ("1969-12-31T23:59:59.9995Z", -1),
+        ("0001-01-01T00:00:00+23:59", -62135683140000),
+        ("9999-12-31T23:59:59-23:59", 253402387139000),
+        # Daylight saving is in the zone of the text, not in ours
+        ("2026-03-29T02:30:00+01:00", 1774747800000),
+    ],
+)
+def test_text_with_a_zone(text: str, milliseconds: int) -> None:
+    assert from_iso(text) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-11-22T12:00:00",
+        "2026-11-22",
+        "12:00:00Z",
+        "",
+        " ",
+        "now",
+        "1795348800000",
+        "2026-13-01T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "2026-11-22T25:00:00Z",
+        "2026-11-22T12:00:60Z",
+        "2026-11-22T12:00:00+25:00",
+        "0000-01-01T00:00:00Z",
+        "10000-01-01T00:00:00Z",
+        "٢٠٢٦-11-22T12:00:00Z",
+        "\ud800",
+        None,
+        1795348800,
+        1795348800.5,
+        True,
+        [],
+        datetime(2026, 11, 22, tzinfo=UTC),
+    ],
+    ids=ascii,
+)
+def test_anything_else_is_none(value: object) -> None:
+    assert from_iso(value) is None
+
+
+@given(
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)),  # noqa: DTZ001 - the zone comes below
+    st.integers(-14 * 60, 14 * 60),
+)
+def test_the_moment_does_not_depend_on_the_zone(moment: datetime, minutes: int) -> None:
+    utc = moment.replace(tzinfo=UTC)
+    elsewhere = utc.astimezone(timezone(timedelta(minutes=minutes)))
+
+    assert (
+        from_iso(elsewhere.isoformat())
+        == from_iso(utc.isoformat())
+        == (utc - datetime.fromtimestamp(0, UTC)) // (timedelta(milliseconds=1))
+    )
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_any_text_is_a_time_or_none(text: str) -> None:
+    assert isinstance(from_iso(text), int | None)

@@ -1,0 +1,186 @@
+"""The samples in ``events/``: one for every topic, each with its outcome through the real receiver, made fresh."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conversion_relay.delivery import Outcome
+from conversion_relay.receive import Receiver
+from conversion_relay.settings import Settings
+from conversion_relay.sources import shopify
+from tools import samples, wire_rules
+from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
+from tools.samples import Sample, UnknownSample, sample
+
+SECRET = "a dev secret"
+NOW = datetime(2027, 3, 1, 8, 30, 0, 250_000, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+ALL = {each.name: each for each in samples.samples()}
+SETTINGS = Settings(storefront_origin="https://northwind-trail.example", count_newsletter=True)
+EVERYTHING = Settings(
+    storefront_origin="https://northwind-trail.example",
+    count_carts=True,
+    require_match_key="none",
+    count_newsletter=True,
+)
+
+OUTCOMES = {
+    "shopify/carts/create": "carts_off",
+    "shopify/carts/update": "carts_off",
+    "shopify/checkouts/create": "checkout_started",
+    "shopify/checkouts/update": "checkout_started",
+    "shopify/checkouts/update.completed": "checkout_completed",
+    "shopify/customers/create": "registration_completed",
+    "shopify/customers/create.guest": "no_account",
+    "shopify/customers/data_request": "give_out",
+    "shopify/customers/enable": "registration_completed",
+    "shopify/customers/redact": "erase_person",
+    "shopify/customers_email_marketing_consent/update": "lead_created",
+    "shopify/customers_marketing_consent/update": "lead_created",
+    "shopify/orders/cancelled": "cancelled",
+    "shopify/orders/create": "order_created",
+    "shopify/orders/create.accents": "order_created",
+    "shopify/orders/create.app_in_store": "order_created",
+    "shopify/orders/create.draft_pending": "waiting_for_payment",
+    "shopify/orders/create.free": "order_created",
+    "shopify/orders/create.headless": "order_created",
+    "shopify/orders/create.multi_currency": "order_created",
+    "shopify/orders/create.pending": "waiting_for_payment",
+    "shopify/orders/create.pos": "order_created",
+    "shopify/orders/create.renewal": "subscription_renewal",
+    "shopify/orders/create.test": "test_order",
+    "shopify/orders/create.yen": "order_created",
+    "shopify/orders/paid": "order_created",
+    "shopify/orders/paid.draft": "order_created",
+    "shopify/orders/updated": "update_only",
+    "shopify/products/update": "topic_not_handled",
+    "shopify/refunds/create": "refund",
+    "shopify/shop/redact": "erase_tenant",
+    "shopify/subscription_contracts/create": "subscription_created",
+}
+
+
+def received(each: Sample, settings: Settings = SETTINGS, ledger: InMemoryLedger | None = None, **how: Any) -> Outcome:
+    receiver = Receiver(
+        shopify.SOURCE,
+        KnownSecrets([SECRET]),
+        ledger or InMemoryLedger(),
+        InMemoryParking(),
+        settings,
+        lambda: NOW_MS,
+    )
+    return receiver.receive(each.delivery(SECRET, NOW, **how))
+
+
+def texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from texts(each)
+    elif isinstance(value, str):
+        yield value
+
+
+def test_every_sample_has_its_outcome() -> None:
+    assert {name: _word(received(each)) for name, each in ALL.items()} == OUTCOMES
+
+
+def _word(outcome: Outcome) -> str:
+    return outcome.event.type if outcome.event else outcome.reason
+
+
+def test_every_topic_has_a_sample() -> None:
+    assert {each.topic for each in ALL.values()} == {*shopify.TOPICS, "products/update"}
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_events_of_samples_are_accepted(name: str) -> None:
+    outcome = received(ALL[name], EVERYTHING)
+
+    if outcome.event is not None:
+        wire = outcome.event.wire()
+        assert wire_rules.refusal({"events": [wire]}, NOW_MS, report_all=True) is None
+        assert wire_rules.ignored_values(wire) == []
+
+
+def test_carts_are_adds_where_they_are_on() -> None:
+    ledger = InMemoryLedger()
+
+    outcomes = [received(ALL[f"shopify/carts/{each}"], EVERYTHING, ledger) for each in ("create", "update", "update")]
+
+    assert [outcome.kind for outcome in outcomes] == ["recorded", "recorded", "ignored"]
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_sample_is_signed_as_shopify_signs(name: str) -> None:
+    delivery = ALL[name].delivery(SECRET, NOW)
+
+    shopify.verify(delivery, [SECRET], NOW_MS)
+    assert all(header == header.lower() for header in delivery.headers)
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_times_of_a_sample_are_of_today(name: str) -> None:
+    delivery = ALL[name].delivery(SECRET, NOW)
+    times = [text for text in texts(json.loads(delivery.body)) if re.match(r"\d{4}-\d\d-\d\dT", text)]
+    times.append(delivery.headers["x-shopify-triggered-at"])
+
+    for text in times:
+        assert abs(NOW - datetime.fromisoformat(text)) < timedelta(hours=2), text
+    assert {len(each) for each in times[:-1]} <= {len("2026-11-20T15:00:00Z"), 24, 25}
+
+
+def test_body_is_written_as_shopify_writes() -> None:
+    body = samples.shopify_json({"a": "1 & <b> é 👟"})
+
+    assert body == '{"a":"1 \\u0026 \\u003cb\\u003e é 👟"}'.encode()
+
+
+def test_delivery_ids_are_never_the_same() -> None:
+    ids = {ALL["shopify/orders/create"].delivery(SECRET, NOW).headers["x-shopify-webhook-id"] for _ in range(20)}
+
+    assert len(ids) == 20
+    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}", each) for each in ids)
+
+
+@pytest.mark.parametrize("name", [name for name, word in OUTCOMES.items() if word not in ("carts_off",)])
+def test_new_one_is_another_conversion_and_an_old_one_the_same(name: str) -> None:
+    ledger = InMemoryLedger()
+    first = received(ALL[name], EVERYTHING, ledger)
+    again = received(ALL[name], EVERYTHING, ledger)
+    new = received(ALL[name], EVERYTHING, ledger, new=True)
+
+    if first.kind == "recorded":
+        assert (again.kind, new.kind) == ("duplicate", "recorded")
+        assert new.key != first.key
+    else:
+        assert (again.kind, new.kind) == (first.kind, first.kind)
+
+
+def test_shop_of_a_delivery() -> None:
+    def shop(name: str, **how: Any) -> str:
+        return ALL[name].delivery(SECRET, NOW, **how).headers["x-shopify-shop-domain"]
+
+    assert shop("shopify/orders/create") == "northwind-trail.myshopify.com"
+    assert shop("shopify/shop/redact") == "closed-shop.myshopify.com"
+    assert shop("shopify/orders/create", shop="b.myshopify.com") == "b.myshopify.com"
+
+
+@pytest.mark.parametrize("name", ["shopify/orders/create.pos", "events/shopify/orders/create.pos.json"])
+def test_sample_by_name(name: str) -> None:
+    found = sample(name)
+
+    assert (found.name, found.source, found.topic) == ("shopify/orders/create.pos", "shopify", "orders/create")
+
+
+def test_unknown_sample_names_those_that_there_are() -> None:
+    with pytest.raises(UnknownSample, match=r"no sample shopify/orders/lost\. There are: shopify/carts/create, "):
+        sample("shopify/orders/lost")
+
+
+def test_files_are_all_read() -> None:
+    assert len(ALL) == len(list(Path(samples.EVENTS).rglob("*.json")))
