@@ -153,6 +153,18 @@ def test_events_go_out_a_thousand_a_request(over_http: Any, stand_in: StandIn, e
     assert (run.sent, stand_in.summary()["counted"], world.queue.held) == (events, events, {})
 
 
+def test_a_queue_that_hands_out_more_than_asked_for() -> None:
+    class Generous(FakeQueue):
+        def drain(self, most: int) -> list[Message]:
+            return super().drain(most + 5)
+
+    world = World(Generous([a_message(number) for number in range(1005)]), FakeOpenAi())
+
+    world.run()
+
+    assert [len(ids) for ids in world.openai.requests] == [1000, 5]
+
+
 def test_requests_stay_under_four_megabytes() -> None:
     # Given a hundred events of 190 KB
     notes = {"type": "custom", "note": "n" * 190_000}

@@ -65,7 +65,7 @@ def exact_id(node: object, kind: str, *, of: str = "") -> str | None:
 
 
 def token_of(node: object, field: str) -> str | None:
-    """The token that names a checkout or cart. Nothing that might be an e-mail address or a text becomes part of a key."""
+    """The token that names a checkout or cart. No e-mail address and no prose becomes part of a key."""
     token = identifier(node, field)
     return token if token is not None and _TOKEN.fullmatch(token) else None
 
