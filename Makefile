@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint check fix build same deploy clean
+.PHONY: help setup demo up test coverage lint check fix build same deploy clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,7 +32,11 @@ lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(SAM)python -m tools.lint_template
 	$(SAM)sam validate --lint
 
-check: lint build same test ## The whole gate: lint, sam build, tests
+coverage: setup ## Every branch of the rules is tested (all but what talks to AWS, which the integration tests run)
+	@$(RUN) coverage run -m pytest tests/unit
+	@$(RUN) coverage report
+
+check: lint build same coverage test ## The whole gate: lint, sam build, coverage, tests
 
 fix: setup ## Format, and correct what ruff can
 	$(RUN) ruff format .

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRET, empty
+from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRET, empty, settle_stream
 from tools.local_aws import LocalAws, Stack
 from tools.stand_in import StandIn
 
@@ -41,5 +41,6 @@ def stand_in(openai: StandIn) -> StandIn:
 @pytest.fixture
 def clean(stack: Stack) -> Stack:
     """The stack with nothing in its table, queues and bucket."""
+    settle_stream(stack)
     empty(stack)
     return stack

@@ -70,6 +70,21 @@ def empty(stack: Stack) -> None:
         stack.client("s3").delete_object(Bucket=stack.resources["ParkingBucket"], Key=key)
 
 
+def settle_stream(stack: Stack) -> None:
+    """Wait until the outbox has forwarded all that was recorded before: what a test leaves must not reach the next."""
+    sentinel = f"sentinel#{time.monotonic_ns()}"
+    item = {"pk": {"S": sentinel}, "status": {"S": "recorded"}, "event": {"S": "{}"}, "expires_at": {"N": "0"}}
+    stack.client("dynamodb").put_item(TableName=stack.resources["Ledger"], Item=item)
+    sqs, url = stack.client("sqs"), stack.resources["Queue"]
+
+    def arrived() -> bool:
+        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["key"])
+        keys = [each["MessageAttributes"]["key"]["StringValue"] for each in messages.get("Messages", [])]
+        return sentinel in keys
+
+    assert until(arrived), "the outbox did not forward the sentinel"
+
+
 def until(condition: Any, within_s: float = 30) -> bool:
     """Wait for a condition; whether it came to hold."""
     give_up = time.monotonic() + within_s

@@ -160,6 +160,15 @@ def test_cart_of_many_variants_has_an_id_under_200_characters() -> None:
     assert outcome.event.wire()["data"]["amount"] == 40 * 14_900
 
 
+def test_quantity_of_a_cart_is_bounded() -> None:
+    line = CART["line_items"][0] | {"quantity": 10**12}
+
+    outcome = received(a_delivery("carts/create", CART | {"line_items": [line]}), **CARTS_ON)
+
+    assert outcome.event is not None
+    assert outcome.event.wire()["data"]["contents"][0]["quantity"] == 1_000_000
+
+
 def test_state_of_a_cart_is_remembered_with_the_event() -> None:
     ledger = InMemoryLedger()
 
@@ -211,7 +220,8 @@ def test_privacy_request_without_a_delivery_id_is_known_by_its_content() -> None
     first, second = received(delivery, ledger), received(delivery, ledger)
 
     assert first.key == second.key
-    assert [each.kind for each in ledger.requests.values()] == ["give_out"]
+    (request,) = ledger.requests.values()
+    assert (request.kind, request.subjects) == ("give_out", ("shopify:7", "shopify:1"))
 
 
 @pytest.mark.parametrize(

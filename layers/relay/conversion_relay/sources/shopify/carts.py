@@ -46,9 +46,9 @@ def cart(received: Received) -> Result:
             lines.setdefault(variant, line)
             in_cart[variant] = in_cart.get(variant, 0) + min(max(integer(line, "quantity") or 0, 0), MAX_QUANTITY)
     known = received.recall(f"memory#cart#{NAME}:{token}") or {}
-    before: Mapping[str, int] = known.get("quantities", {})
+    held: Mapping[str, int] = known.get("quantities", {})
     version, known_version = f"{changed:015d}", str(known.get("version", ""))
-    is_old = version < known_version or (version == known_version and in_cart == before)
+    is_old = version < known_version or (version == known_version and in_cart == held)
     memory = Memory(
         key=f"cart#{NAME}:{token}",
         facts={"quantities": in_cart},
@@ -56,16 +56,13 @@ def cart(received: Received) -> Result:
         ttl_days=CART_MEMORY_DAYS,
         replaces=known_version or None,
     )
-    if received.topic == "carts/create":
-        before = {}
-    elif is_old:
-        return Ignored("cart_out_of_date", "this state of the cart, or a newer one, is known already")
-    elif not known:
-        return Remember(memory, "cart_state_unknown", "what the cart held before is unknown: nothing counts as added")
-    added = {variant: count - before.get(variant, 0) for variant, count in in_cart.items()}
+    is_new_cart = received.topic == "carts/create"
+    added = {variant: count - (0 if is_new_cart else held.get(variant, 0)) for variant, count in in_cart.items()}
     added = {variant: count for variant, count in added.items() if count > 0}
-    if not added and is_old:
+    if is_old and not (is_new_cart and added):
         return Ignored("cart_out_of_date", "this state of the cart, or a newer one, is known already")
+    if not known and not is_new_cart:
+        return Remember(memory, "cart_state_unknown", "what the cart held before is unknown: nothing counts as added")
     if not added:
         return Remember(memory, "nothing_added", "the cart holds no more than before")
 

@@ -1,0 +1,151 @@
+"""The real ledger on DynamoDB and the in-memory one of ``relay try`` keep the same promises."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conversion_relay import event
+from conversion_relay.delivery import Conversion, Memory, PrivacyRequest
+from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable
+from conversion_relay.receive import LedgerPort
+from tests.integration.stack import empty, items, queue_depth, statuses, until
+from tools.in_memory import InMemoryLedger
+from tools.local_aws import Stack
+
+NOW_MS = 1_795_186_800_000
+DAY_MS = 86_400_000
+
+
+def conversion(number: int = 1, *, event_id: str = "", remember: Memory | None = None) -> Conversion:
+    subject = f"shopify:{number}"
+    built = event.parse(
+        {
+            "id": event_id or subject,
+            "type": "order_created",
+            "timestamp_ms": NOW_MS,
+            "action_source": "physical_store",
+            "data": {"type": "contents", "amount": 100 * number, "currency": "USD"},
+        }
+    )
+    return Conversion(built, subject, remember)
+
+
+def memory(version: str, replaces: str | None = None, **facts: int) -> Memory:
+    return Memory(key="cart#shopify:c1", facts=facts, version=version, ttl_days=30, replaces=replaces)
+
+
+@pytest.fixture(params=["dynamodb", "in memory"])
+def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPort]:
+    if request.param == "in memory":
+        yield InMemoryLedger()
+        return
+    stack = request.getfixturevalue("stack")
+    empty(stack)
+    yield real(stack)
+    empty(stack)
+
+
+def real(stack: Stack) -> Ledger:
+    return Ledger(stack.client("dynamodb"), stack.resources["Ledger"], ttl_days=90)
+
+
+def test_first_delivery_is_recorded_and_later_ones_are_duplicates(ledger: LedgerPort) -> None:
+    assert ledger.record(conversion(), NOW_MS, source="shopify") == "recorded"
+    assert ledger.record(conversion(), NOW_MS + 1) == "duplicate"
+    assert ledger.record(conversion(event_id="a pixel's id that came later"), NOW_MS + 2) == "duplicate"
+    assert ledger.record(conversion(2), NOW_MS) == "recorded"
+
+
+def test_a_recorded_conversion_is_recalled_as_its_event(ledger: LedgerPort) -> None:
+    ledger.record(conversion(7), NOW_MS)
+    assert ledger.recall("order_created#shopify:7", NOW_MS) == conversion(7).event.wire()
+    assert ledger.recall("order_created#shopify:8", NOW_MS) is None
+
+
+def test_a_memory_is_recalled_with_its_version_until_it_is_forgotten(ledger: LedgerPort) -> None:
+    ledger.remember(memory("001", a=1), NOW_MS, "example.myshopify.com")
+    assert ledger.recall("memory#cart#shopify:c1", NOW_MS) == {"a": 1, "version": "001"}
+    assert ledger.recall("memory#cart#shopify:c1", NOW_MS + 31 * DAY_MS) is None
+
+
+def test_a_memory_is_replaced_only_by_who_has_read_it(ledger: LedgerPort) -> None:
+    ledger.remember(memory("001", a=1), NOW_MS, None)
+    with pytest.raises(Contended):
+        ledger.remember(memory("002", a=2), NOW_MS, None)
+    with pytest.raises(Contended):
+        ledger.remember(memory("002", replaces="000", a=2), NOW_MS, None)
+    ledger.remember(memory("002", replaces="001", a=2), NOW_MS, None)
+    assert ledger.recall("memory#cart#shopify:c1", NOW_MS) == {"a": 2, "version": "002"}
+
+
+def test_a_forgotten_memory_may_be_written_anew(ledger: LedgerPort) -> None:
+    ledger.remember(memory("001", a=1), NOW_MS, None)
+    ledger.remember(memory("009", a=9), NOW_MS + 31 * DAY_MS, None)
+    assert ledger.recall("memory#cart#shopify:c1", NOW_MS + 31 * DAY_MS) == {"a": 9, "version": "009"}
+
+
+def test_a_conversion_and_its_memory_are_written_together_or_not_at_all(ledger: LedgerPort) -> None:
+    ledger.remember(memory("001", a=1), NOW_MS, None)
+    # The memory has changed since it was read: neither is written
+    with pytest.raises(Contended):
+        ledger.record(conversion(remember=memory("002", replaces="000", a=2)), NOW_MS)
+    assert ledger.recall("order_created#shopify:1", NOW_MS) is None
+    # It has not: both are
+    assert ledger.record(conversion(remember=memory("002", replaces="001", a=2)), NOW_MS) == "recorded"
+    assert ledger.recall("memory#cart#shopify:c1", NOW_MS) == {"a": 2, "version": "002"}
+    # A duplicate changes no memory
+    assert ledger.record(conversion(remember=memory("003", replaces="002", a=3)), NOW_MS) == "duplicate"
+    assert ledger.recall("memory#cart#shopify:c1", NOW_MS) == {"a": 2, "version": "002"}
+
+
+def test_a_privacy_request_is_noted_once(ledger: LedgerPort) -> None:
+    request = PrivacyRequest("erase_person", "shopify:r1", "example.myshopify.com", ("0" * 64,), ("shopify:1",))
+    assert ledger.note(request, NOW_MS) == "recorded"
+    assert ledger.note(request, NOW_MS) == "duplicate"
+
+
+def test_fifty_writers_at_once_record_once(clean: Stack) -> None:
+    with ThreadPoolExecutor(50) as pool:
+        results = list(pool.map(lambda _: real(clean).record(conversion(), NOW_MS), range(50)))
+    assert sorted(results) == ["duplicate"] * 49 + ["recorded"]
+
+
+def test_settling_ends_a_conversion_once_and_never_unsends_it(clean: Stack) -> None:
+    ledger = real(clean)
+    ledger.record(conversion(), NOW_MS)
+    ledger.settle("order_created#shopify:1", "rejected", "amount: x", NOW_MS)
+    ledger.settle("order_created#shopify:1", "sent", "accepted by OpenAI", NOW_MS + 1)
+    ledger.settle("order_created#shopify:1", "expired", "200 h old", NOW_MS + 2)
+    assert statuses(clean) == {"order_created#shopify:1": "sent"}
+
+
+def test_settling_what_was_erased_meanwhile_writes_nothing(clean: Stack) -> None:
+    real(clean).settle("order_created#shopify:404", "sent", "accepted by OpenAI", NOW_MS)
+    assert items(clean) == {}
+
+
+def test_shadow_mode_records_and_queues_nothing(clean: Stack) -> None:
+    shadow = Ledger(clean.client("dynamodb"), clean.resources["Ledger"], ttl_days=90, shadow=True)
+    shadow.record(conversion(1), NOW_MS)
+    real(clean).record(conversion(2), NOW_MS)  # follows the other on the stream: once it is queued, that one was passed
+    assert until(lambda: queue_depth(clean) == 1)
+    assert statuses(clean) == {"order_created#shopify:1": "shadow", "order_created#shopify:2": "recorded"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda ledger: ledger.record(conversion(), NOW_MS),
+        lambda ledger: ledger.record(conversion(remember=memory("001")), NOW_MS),
+        lambda ledger: ledger.remember(memory("001"), NOW_MS),
+        lambda ledger: ledger.recall("order_created#shopify:1", NOW_MS),
+        lambda ledger: ledger.note(PrivacyRequest("erase_tenant", "r", "t"), NOW_MS),
+        lambda ledger: ledger.settle("order_created#shopify:1", "sent", "", NOW_MS),
+    ],
+    ids=["record", "record with memory", "remember", "recall", "note", "settle"],
+)
+def test_a_table_out_of_reach_is_said_so(stack: Stack, call: Callable[[Ledger], object]) -> None:
+    missing = Ledger(stack.client("dynamodb"), "no-such-table", ttl_days=90)
+    with pytest.raises(LedgerUnavailable, match=r"DynamoDB could not .* \(ResourceNotFoundException\)"):
+        call(missing)
