@@ -1,0 +1,134 @@
+"""Bad input gets a clear answer and loses nothing, through the deployed function."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from conversion_relay.delivery import Delivery
+from conversion_relay.sources import shopify
+from tests.integration.stack import SECRET, handler_of, items, parked, until
+from tools.local_aws import Stack
+from tools.samples import sample
+
+
+def signed(body: bytes, topic: str = "orders/create", **headers: str) -> Delivery:
+    delivery = sample("shopify/orders/create").delivery(SECRET, datetime.now(UTC))
+    given = {**delivery.headers, "x-shopify-topic": topic, "x-shopify-hmac-sha256": shopify.sign(body, SECRET)}
+    return replace(delivery, body=body, headers={**given, **headers})
+
+
+def event_of(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "rawPath": "/",
+        "rawQueryString": "",
+        "headers": dict(delivery.headers),
+        "requestContext": {"http": {"method": "POST", "path": "/"}},
+        "body": base64.b64encode(delivery.body).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("signature", "reason"),
+    [
+        (None, "signature_missing"),
+        ("", "signature_missing"),
+        ("bm8=", "signature_wrong"),
+        ("é\u202e", "signature_wrong"),
+    ],
+)
+def test_wrong_missing_or_empty_signature(clean: Stack, signature: str | None, reason: str) -> None:
+    delivery = signed(b'{"id": 1}')
+    headers = {name: value for name, value in delivery.headers.items() if name != "x-shopify-hmac-sha256"}
+    if signature is not None:
+        headers["x-shopify-hmac-sha256"] = signature
+    with handler_of(clean, "shopify", secrets=[SECRET]) as app:
+        answer = app.handler(event_of(replace(delivery, headers=headers)), app.context)
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (401, reason)
+    assert items(clean) == {}
+    assert parked(clean) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not_json"),
+        (b"{", "not_json"),
+        (b"[]", "not_an_object"),
+        (b"\xff\xfe", "not_utf8"),
+        (b'{"a":' * 2000, "not_json"),
+        (b'{"id": null}', "id_missing"),
+    ],
+    ids=["empty", "cut off", "a list", "not UTF-8", "deep", "without an id"],
+)
+def test_signed_but_not_understood_is_parked_raw(clean: Stack, body: bytes, reason: str) -> None:
+    delivery = signed(body)
+    with handler_of(clean, "shopify", secrets=[SECRET]) as app:
+        answers = [app.handler(event_of(delivery), app.context) for _ in range(2)]
+    told = [(answer["statusCode"], json.loads(answer["body"])["reason"]) for answer in answers]
+    assert told == [(200, reason), (200, reason)]
+    # Kept as it came, and once although it was sent twice
+    (key,) = parked(clean)
+    kept = json.loads(clean.client("s3").get_object(Bucket=clean.resources["ParkingBucket"], Key=key)["Body"].read())
+    assert base64.b64decode(kept["body_base64"]) == body
+    assert kept["reason"] == reason
+    assert items(clean) == {}
+
+
+def test_a_parked_delivery_is_counted_for_the_alarm_and_its_body_stays_out_of_the_log(clean: Stack) -> None:
+    delivery = signed(b'{"secret word": "Mara Lindqvist"')
+    assert clean.post("shopify", delivery.body, delivery.headers).json()["outcome"] == "parked"
+
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in clean.logs("ShopifyReceiver") if line.startswith("{")]
+
+    assert until(lambda: any(line.get("Parked") == [1.0] for line in lines()))
+    told = [line for line in lines() if line.get("outcome") == "parked"][-1]
+    assert (told["reason"], told["level"]) == ("not_json", "ERROR")
+    assert "kept for replay" in told["message"]
+    assert "Mara" not in json.dumps(lines())
+
+
+def test_over_six_megabytes_is_parked_unread(clean: Stack) -> None:
+    delivery = signed(b"{" + b" " * (6 * 1024 * 1024) + b"}")
+    with handler_of(clean, "shopify", secrets=[SECRET]) as app:
+        answer = app.handler(event_of(delivery), app.context)
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (200, "too_large")
+    assert len(parked(clean)) == 1
+
+
+def test_an_unknown_topic_is_ignored_with_a_reason(clean: Stack) -> None:
+    delivery = signed(b"not even JSON", topic="themes/publish")
+    answer = clean.post("shopify", delivery.body, delivery.headers)
+    assert (answer.status, answer.json()) == (200, {"outcome": "ignored", "reason": "topic_not_handled"})
+    assert parked(clean) == []
+
+
+@pytest.mark.parametrize("lines", [[], ["   "]], ids=["no parameter", "an empty one"])
+def test_without_a_signing_secret_everything_is_refused(clean: Stack, lines: Sequence[str]) -> None:
+    ssm, name = clean.client("ssm"), "/tests/signing-secrets/shopify"
+    ssm.delete_parameter(Name=name)
+    if lines:
+        ssm.put_parameter(Name=name, Type="SecureString", Value="\n".join(lines))
+    try:
+        with handler_of(clean, "shopify") as app:
+            answer = app.handler(event_of(signed(b'{"id": 1}')), app.context)
+    finally:
+        ssm.put_parameter(Name=name, Type="SecureString", Value=SECRET, Overwrite=True)
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (503, "secret_missing")
+    assert items(clean) == {}
+
+
+def test_with_the_ledger_away_shopify_is_asked_to_send_again(clean: Stack) -> None:
+    with handler_of(clean, "shopify", secrets=[SECRET]) as app:
+        away = replace(app.settings, ledger_table="no-such-table")
+        ledger = type(app.receiver.ledger).for_settings(clean.client("dynamodb"), away)
+        app.receiver = replace(app.receiver, ledger=ledger)
+        delivery = sample("shopify/orders/create").delivery(SECRET, datetime.now(UTC))
+        answer = app.handler(event_of(delivery), app.context)
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (500, "ledger_unavailable")
