@@ -68,7 +68,7 @@ build/envs/%/.made: pyproject.toml tools/find_python
 define environment
 test -n "$(PYTHON)" && "$(PYTHON)" -m venv "$(1)" \
 && unset PYTHONDONTWRITEBYTECODE && export PYTHONWARNINGS=ignore \
-&& "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip \
-&& "$(1)/bin/python" -m pip install --quiet --disable-pip-version-check $(2) \
+&& "$(1)/bin/python" -m pip install -qq --disable-pip-version-check --upgrade pip \
+&& "$(1)/bin/python" -m pip install -qq --disable-pip-version-check $(2) \
 && touch "$(1)/.made"
 endef
