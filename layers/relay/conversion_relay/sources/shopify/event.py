@@ -106,7 +106,8 @@ def _pixel_id(attributes: Mapping[str, str]) -> str | None:
 
     Scripts write "undefined" when they have no id: OpenAI would count one of all the orders that share it.
     """
-    pixel_id = identity.normalized_external_id(attributes.get("__openai_event_id"))
+    given = attributes.get("__openai_event_id") or attributes.get("openai_event_id")
+    pixel_id = identity.normalized_external_id(given)
     return pixel_id if pixel_id and len(pixel_id) <= event.MAX_ID_LENGTH and "@" not in pixel_id else None
 
 
