@@ -32,10 +32,12 @@ def stack(openai: StandIn) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def stand_in(openai: StandIn) -> StandIn:
-    """The stand-in as at its start."""
+def stand_in(openai: StandIn) -> Iterator[StandIn]:
+    """The stand-in as at its start. Nothing that OpenAI would refuse or ignore may leave the relay in any test."""
     openai.reset()
-    return openai
+    yield openai
+    assert set(openai.summary()["requests"]) <= {"200"}
+    assert [each["ignored"] for each in openai.events() if each["ignored"]] == []
 
 
 @pytest.fixture
