@@ -2,8 +2,8 @@
 
     python -m tests.integration.crashing FUNCTION CALL NUMBER before|after < event.json
 
-``CALL`` is an AWS operation such as DeleteMessageBatch, or POST for the request to OpenAI; ``NUMBER`` counts them from 1.
-Exits 0 when the handler ended without reaching that call.
+``CALL`` is an AWS operation such as DeleteMessageBatch, or POST for the request to OpenAI; ``NUMBER`` counts them from
+1. Exits 0 when the handler ended without reaching that call.
 """
 
 import importlib.util
