@@ -102,7 +102,13 @@ def environment(stack: Stack, function: str) -> dict[str, str]:
     }
 
 
-LOGICAL_ID = {"shopify": "ShopifyReceiver", "outbox": "Outbox", "sender": "Sender", "privacy": "Privacy"}
+LOGICAL_ID = {
+    "shopify": "ShopifyReceiver",
+    "stripe": "StripeReceiver",
+    "outbox": "Outbox",
+    "sender": "Sender",
+    "privacy": "Privacy",
+}
 
 
 @contextlib.contextmanager
