@@ -21,6 +21,7 @@ FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
 PIXEL_ID = "Qm7TzV4kRw2LpX9sNdB3Yh"
 OPENAI_KEY = "conversions-key-for-tests"
 SECRET = "shpss_for_integration_tests"
+SECRETS = {"shopify": [SECRET], "stripe": ["whsec_for_integration_tests"], "openai": OPENAI_KEY}
 
 
 class Context:
@@ -134,7 +135,9 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
         os.environ.clear()
         os.environ.update(before)
         if secrets:
-            stack.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value=SECRET, Overwrite=True)
+            stack.client("ssm").put_parameter(
+                Name=parameter, Type="SecureString", Value=SECRETS[name][0], Overwrite=True
+            )
 
 
 def counted(stand_in: StandIn) -> list[str]:
