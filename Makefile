@@ -16,7 +16,7 @@ help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: .venv/.made build/envs/local-aws/.made ## Install what demo and test need, into .venv and build/
-demo: setup ## Signed Shopify webhooks become events that a stand-in for OpenAI accepts: here, in under a minute
+demo: setup ## Signed webhooks become events that a stand-in for OpenAI accepts: here, in under a minute
 	@$(RUN) tools.demo
 
 up: setup ## The same, but it stays: addresses to send your own deliveries to, until Ctrl-C

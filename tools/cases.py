@@ -31,6 +31,7 @@ _VARIABLES: Final = {
     "subscription_contracts": "COUNT_SUBSCRIPTION_CONTRACTS",
     "draft_orders": "DRAFT_ORDER_ACTION_SOURCE",
     "app_id_map": "APP_ACTION_SOURCES",
+    "stripe_connected_accounts": "STRIPE_ACCOUNTS",
 }
 _VALUES: Final = {
     ("SHOPIFY_MONEY", "shop_money"): "shop",
@@ -38,6 +39,7 @@ _VALUES: Final = {
     ("LATE_PAYMENT", "strict"): "ignore",
     ("REQUIRE_MATCH_KEY", "yes"): "all",
     ("REQUIRE_MATCH_KEY", "no"): "none",
+    ("STRIPE_TEST_MODE", "validate_only"): "count",
 }
 
 OUTCOMES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -1,4 +1,4 @@
-"""``make demo`` and ``make up``: signed Shopify webhooks become events that a stand-in for OpenAI accepts.
+"""``make demo`` and ``make up``: signed webhooks become events that a stand-in for OpenAI accepts.
 
 Everything runs on this machine and on loopback: the same template.yaml on an emulated AWS, the real Lambda handlers,
 real HTTP out. Only OpenAI is a stand-in, which enforces the Conversions API's contract.
@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,41 +39,64 @@ WIDTH: Final = 120
 """Columns of the table; a narrower terminal gets it without the samples' names."""
 
 SCRIPT: Final = (
-    ("a web order, paid", "orders/create"),
-    ("the same order, paid", "orders/paid"),
-    ("the same delivery again", "orders/create again"),
-    ("an order at the till", "orders/create.pos"),
-    ("the shop's app, in store", "orders/create.app_in_store"),
-    ("a draft order, unpaid", "orders/create.draft_pending"),
-    ("… and now paid", "orders/paid.draft"),
-    ("an order in yen", "orders/create.yen"),
-    ("two currencies", "orders/create.multi_currency"),
-    ("headless shop, pixel id", "orders/create.headless"),
-    ("accents and emoji", "orders/create.accents"),
-    ("100 % discount", "orders/create.free"),
-    ("waits for the bank", "orders/create.pending"),
-    ("a subscription renews", "orders/create.renewal"),
-    ("a test order", "orders/create.test"),
-    ("an order is changed", "orders/updated"),
-    ("an order is cancelled", "orders/cancelled"),
-    ("a refund", "refunds/create"),
-    ("a checkout begins", "checkouts/create"),
-    ("… and is updated", "checkouts/update"),
-    ("… and is completed", "checkouts/update.completed"),
-    ("a cart", "carts/create"),
-    ("a fuller cart", "carts/update"),
-    ("a buyer makes an account", "customers/create"),
-    ("… which is enabled", "customers/enable"),
-    ("a guest's record", "customers/create.guest"),
-    ("newsletter by e-mail", "customers_email_marketing_consent/update"),
-    ("newsletter by SMS", "customers_marketing_consent/update"),
-    ("a subscription begins", "subscription_contracts/create"),
-    ("a topic of no interest", "products/update"),
-    ("a person asks for data", "customers/data_request"),
-    ("a person is to be erased", "customers/redact"),
-    ("a shop is to be erased", "shop/redact"),
-    ("a forged signature", "orders/create forged"),
-    ("signed, but not JSON", "orders/create broken"),
+    ("a web order, paid", "shopify/orders/create"),
+    ("the same order, paid", "shopify/orders/paid"),
+    ("the same delivery again", "shopify/orders/create again"),
+    ("an order at the till", "shopify/orders/create.pos"),
+    ("the shop's app, in store", "shopify/orders/create.app_in_store"),
+    ("a draft order, unpaid", "shopify/orders/create.draft_pending"),
+    ("… and now paid", "shopify/orders/paid.draft"),
+    ("an order in yen", "shopify/orders/create.yen"),
+    ("two currencies", "shopify/orders/create.multi_currency"),
+    ("headless shop, pixel id", "shopify/orders/create.headless"),
+    ("accents and emoji", "shopify/orders/create.accents"),
+    ("100 % discount", "shopify/orders/create.free"),
+    ("waits for the bank", "shopify/orders/create.pending"),
+    ("a subscription renews", "shopify/orders/create.renewal"),
+    ("a test order", "shopify/orders/create.test"),
+    ("an order is changed", "shopify/orders/updated"),
+    ("an order is cancelled", "shopify/orders/cancelled"),
+    ("a refund", "shopify/refunds/create"),
+    ("a checkout begins", "shopify/checkouts/create"),
+    ("… and is updated", "shopify/checkouts/update"),
+    ("… and is completed", "shopify/checkouts/update.completed"),
+    ("a cart", "shopify/carts/create"),
+    ("a fuller cart", "shopify/carts/update"),
+    ("a buyer makes an account", "shopify/customers/create"),
+    ("… which is enabled", "shopify/customers/enable"),
+    ("a guest's record", "shopify/customers/create.guest"),
+    ("newsletter by e-mail", "shopify/customers_email_marketing_consent/update"),
+    ("newsletter by SMS", "shopify/customers_marketing_consent/update"),
+    ("a subscription begins", "shopify/subscription_contracts/create"),
+    ("a topic of no interest", "shopify/products/update"),
+    ("a person asks for data", "shopify/customers/data_request"),
+    ("a person is to be erased", "shopify/customers/redact"),
+    ("a shop is to be erased", "shopify/shop/redact"),
+    ("a forged signature", "shopify/orders/create forged"),
+    ("signed, but not JSON", "shopify/orders/create broken"),
+    ("Stripe: a payment", "stripe/checkout.session.completed"),
+    ("the same delivery again", "stripe/checkout.session.completed again"),
+    ("paid by transfer", "stripe/checkout.session.completed.unpaid"),
+    ("… which has come", "stripe/checkout.session.async_payment_succeeded"),
+    ("the buyer saw euros", "stripe/checkout.session.completed.adaptive_pricing"),
+    ("a subscription", "stripe/checkout.session.completed.subscription"),
+    ("… and its first invoice", "stripe/invoice.paid"),
+    ("a trial: the session", "stripe/checkout.session.completed.trial"),
+    ("… its invoice over 0", "stripe/invoice.paid.trial_begins"),
+    ("… it begins", "stripe/customer.subscription.created"),
+    ("… it is over", "stripe/customer.subscription.updated"),
+    ("… and is paid for", "stripe/invoice.paid.after_trial"),
+    ("a renewal", "stripe/invoice.paid.renewal"),
+    ("an upgrade", "stripe/invoice.paid.upgrade"),
+    ("an opted-in payment", "stripe/payment_intent.succeeded.opted_in"),
+    ("a payment without", "stripe/payment_intent.succeeded"),
+    ("an opted-in sign-up", "stripe/customer.created.opted_in"),
+    ("a cancellation", "stripe/customer.subscription.deleted"),
+    ("a refund", "stripe/charge.refunded"),
+    ("a test purchase", "stripe/checkout.session.completed.test_mode"),
+    ("another's account", "stripe/checkout.session.completed.connected"),
+    ("a thin event", "stripe/v1.checkout.session.completed"),
+    ("a forged signature", "stripe/checkout.session.completed forged"),
 )
 """What the demo posts: a line for people, and the sample (with what is done to it)."""
 
@@ -103,11 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = _console()
     started = time.monotonic()
     try:
-        with _stack(console) as (stack, stand_in, secret):
+        with _stack(console) as (stack, stand_in, signing):
             if options.stay:
-                _stay(console, stack, stand_in, secret)
+                _stay(console, stack, stand_in, signing)
             else:
-                _demo(console, stack, stand_in, secret)
+                _demo(console, stack, stand_in, signing)
                 console.print(f"Done in {time.monotonic() - started:.0f} s. Nothing is left running.")
     except KeyboardInterrupt:
         console.print("\nStopped. Nothing is left running.")
@@ -123,8 +146,8 @@ def _console() -> Console:
 
 
 @contextmanager
-def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, str]]:
-    secret = f"shpss_demo_{secrets.token_hex(16)}"
+def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]]]:
+    signing = {"shopify": f"shpss_demo_{secrets.token_hex(16)}", "stripe": f"whsec_demo_{secrets.token_hex(16)}"}
     with console.status("Starting …") as status:
 
         def say(text: str) -> None:
@@ -142,22 +165,22 @@ def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, str]]:
                     "SendEvery": "rate(1 hour)",
                     "Architecture": "x86_64",
                 },
-                {"shopify": [secret], "openai": OPENAI_KEY},
+                {**{source: [secret] for source, secret in signing.items()}, "openai": OPENAI_KEY},
             )
             status.stop()
-            yield stack, stand_in, secret
+            yield stack, stand_in, signing
 
 
 # The demo ------------------------------------------------------------------------------------------------------------
 
 
-def _demo(console: Console, stack: Stack, stand_in: StandIn, secret: str) -> None:
+def _demo(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[str, str]) -> None:
     lines: list[Line] = []
     posted: dict[str, Delivery] = {}
     with console.status("Posting deliveries …") as status:
         for about, name in SCRIPT:
             status.update(f"Posting {len(lines) + 1} of {len(SCRIPT)}: {about}")
-            lines.append(_post(stack, secret, about, name, posted))
+            lines.append(_post(stack, signing, about, name, posted))
         recorded = sum(line.outcome == "recorded" for line in lines)
         status.update("Waiting for the outbox …")
         _wait_until_queued(stack, recorded)
@@ -168,22 +191,25 @@ def _demo(console: Console, stack: Stack, stand_in: StandIn, secret: str) -> Non
     _summarize(console, lines, ledger, stand_in, run)
 
 
-def _post(stack: Stack, secret: str, about: str, name: str, posted: dict[str, Delivery]) -> Line:
+def _post(stack: Stack, signing: Mapping[str, str], about: str, name: str, posted: dict[str, Delivery]) -> Line:
     sample_name, _, change = name.partition(" ")
-    delivery = sample(f"shopify/{sample_name}").delivery(secret, datetime.now(UTC))
+    chosen = sample(sample_name)
+    secret = signing[chosen.source]
+    delivery = chosen.delivery(secret, datetime.now(UTC))
     if change == "again":
         delivery = posted[sample_name]  # byte for byte, as a retry is
     elif change == "forged":
-        delivery = sample(f"shopify/{sample_name}").delivery("not the shop's secret", datetime.now(UTC))
+        delivery = chosen.delivery("not the right secret", datetime.now(UTC))
     elif change == "broken":
         half = delivery.body[: len(delivery.body) // 2]
         delivery = replace(
             delivery, body=half, headers={**delivery.headers, "x-shopify-hmac-sha256": shopify.sign(half, secret)}
         )
     posted.setdefault(sample_name, delivery)
-    answer = stack.post("shopify", delivery.body, delivery.headers)
+    answer = stack.post(chosen.source, delivery.body, delivery.headers)
     told = answer.json()
-    shown = f"{sample_name} ({change})" if change else sample_name
+    name = sample_name.removeprefix(f"{chosen.source}/")
+    shown = f"{name} ({change})" if change else name
     return Line(about, shown, answer.status, told["outcome"], told["reason"], told.get("key"))
 
 
@@ -288,20 +314,25 @@ def _counts(counter: Counter[str]) -> str:
 # make up -------------------------------------------------------------------------------------------------------------
 
 
-def _stay(console: Console, stack: Stack, stand_in: StandIn, secret: str) -> None:
-    url, headers = stack.url("shopify")
-    RUNNING.write_text(json.dumps({"sources": {"shopify": {"url": url, "headers": headers, "secret": secret}}}))
+def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[str, str]) -> None:
+    sources = {source: (*stack.url(source), secret) for source, secret in signing.items()}
+    held = {source: dict(zip(("url", "headers", "secret"), each, strict=True)) for source, each in sources.items()}
+    RUNNING.write_text(json.dumps({"sources": held}))
+    url, _, secret = sources["shopify"]
     try:
         console.print("\n[bold]The relay is running on this machine.[/]", highlight=False)
         for name, value in (
             ("Shopify webhooks", url),
             ("signing secret", secret),
+            ("Stripe webhooks", sources["stripe"][0]),
+            ("signing secret", signing["stripe"]),
             ("stand-in for OpenAI", f"{stand_in.url}/_stand_in/events"),
             ("local AWS", stack.aws.endpoint),
         ):
             console.print(f"  {name:20} {value}", highlight=False, soft_wrap=True)
         console.print("\nIn another terminal, post a freshly signed sample (without a name: the list of samples):")
         console.print("  .venv/bin/relay post shopify/orders/create --new", highlight=False)
+        console.print("  .venv/bin/relay post stripe/checkout.session.completed --new", highlight=False)
         console.print("or your own delivery, signed with the secret above:")
         console.print(
             f"  SIGNATURE=$(openssl dgst -sha256 -hmac '{secret}' -binary body.json | base64)\n"

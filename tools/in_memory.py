@@ -29,11 +29,12 @@ class InMemoryLedger:
 
     def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded:
         """As `Ledger.record`."""
-        if conversion.key in self.conversions:
+        new = [each for each in (conversion, *conversion.also) if each.key not in self.conversions]
+        if not new:
             return "duplicate"
         if conversion.remember is not None:
             self.remember(conversion.remember, now_ms)
-        self.conversions[conversion.key] = conversion.event.wire()
+        self.conversions |= {each.key: each.event.wire() for each in new}
         return "recorded"
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:

@@ -1,7 +1,8 @@
 """The samples in ``events/``: a payload for every topic, made fresh and signed as its platform would.
 
 A file is named after its topic, with an optional variant: ``events/shopify/orders/create.pos.json`` is a delivery of
-``orders/create``. All times in it are relative to `WRITTEN_AT`; making a sample fresh moves them to the present.
+``orders/create``, ``events/stripe/invoice.paid.renewal.json`` one of ``invoice.paid``. All times in it are relative to
+`WRITTEN_AT`; making a sample fresh moves them to the present.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay.delivery import Delivery
-from conversion_relay.sources import shopify
+from conversion_relay.sources import shopify, stripe
 
 EVENTS: Final = Path(__file__).parent.parent / "events"
 WRITTEN_AT: Final = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -39,18 +40,16 @@ class Sample:
     payload: Mapping[str, Any]
 
     def delivery(self, secret: str, now: datetime, *, shop: str | None = None, new: bool = False) -> Delivery:
-        """A freshly signed delivery of it. ``new`` gives the object another id, so that it is another conversion."""
-        payload = _moved(self.payload, now - WRITTEN_AT)
+        """A freshly signed delivery of it. ``new`` gives the object another id, so that it is another conversion.
+
+        ``shop`` is whose delivery it is, where a header says so.
+        """
+        style = STYLES[self.source]
+        payload = style.moved(self.payload, now - WRITTEN_AT)
         if new:
-            payload = _renamed(payload)
-        body = shopify_json(payload)
-        return Delivery(
-            method="POST",
-            path="/",
-            query="",
-            headers=shopify_headers(self.topic, body, secret, now, shop or _shop_of(payload)),
-            body=body,
-        )
+            payload = style.renamed(payload)
+        body = style.body(payload)
+        return Delivery("POST", "/", "", style.headers(self.topic, body, secret, now, shop or _shop_of(payload)), body)
 
 
 def samples(source: str = "*") -> Iterator[Sample]:
@@ -75,7 +74,22 @@ def sample(name: str) -> Sample:
 def _read(path: Path) -> Sample:
     name = path.relative_to(EVENTS).as_posix().removesuffix(".json")
     source, _, rest = name.partition("/")
-    return Sample(name, source, rest.partition(".")[0], json.loads(path.read_bytes()))
+    payload = json.loads(path.read_bytes())
+    return Sample(name, source, STYLES[source].topic(rest, payload), payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a platform writes: what it says the topic is, its times and ids, the bytes of a body, the headers."""
+
+    topic: Callable[[str, Mapping[str, Any]], str]
+    moved: Callable[[Any, timedelta], Any]
+    renamed: Callable[[dict[str, Any]], dict[str, Any]]
+    body: Callable[[Mapping[str, Any]], bytes]
+    headers: Callable[[str, bytes, str, datetime, str], dict[str, str]]
+
+
+# Shopify --------------------------------------------------------------------------------------------------------------
 
 
 def shopify_json(payload: Mapping[str, Any]) -> bytes:
@@ -131,3 +145,49 @@ def _renamed(payload: dict[str, Any]) -> dict[str, Any]:
 
 def _number() -> int:
     return secrets.randbelow(10**9) + 6_200_000_000_000
+
+
+# Stripe ---------------------------------------------------------------------------------------------------------------
+
+
+def stripe_json(payload: Mapping[str, Any]) -> bytes:
+    """JSON as Stripe writes it: indented by two blanks."""
+    return json.dumps(payload, ensure_ascii=False, indent=2).encode()
+
+
+def stripe_headers(_topic: str, body: bytes, secret: str, now: datetime, _shop: str) -> dict[str, str]:
+    """The headers of a Stripe delivery, lower-case as a Function URL hands them on."""
+    return {
+        "content-type": "application/json; charset=utf-8",
+        "user-agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        "stripe-signature": stripe.sign(body, secret, int(now.timestamp())),
+    }
+
+
+def _moved_seconds(value: Any, by: timedelta) -> Any:
+    if isinstance(value, dict):
+        return {key: _moved_seconds(each, by) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_moved_seconds(each, by) for each in value]
+    # No amount of money in a sample is as large as a time.
+    if isinstance(value, int) and not isinstance(value, bool) and value > _FIRST_TIME_S:
+        return value + int(by.total_seconds())
+    return _moved(value, by)
+
+
+def _renamed_everywhere(payload: dict[str, Any]) -> dict[str, Any]:
+    """Another purchase: ids of sessions, subscriptions, invoices, payments and customers, wherever they stand."""
+    suffix = secrets.token_hex(6)
+    renamed: dict[str, Any] = json.loads(_STRIPE_ID.sub(rf'"\g<1>{suffix}"', json.dumps(payload)))
+    return renamed
+
+
+_FIRST_TIME_S: Final = 1_000_000_000
+_STRIPE_ID: Final = re.compile(r'"((?:evt|cs_live|cs_test|sub|in|pi|cus|pix)_[A-Za-z0-9_]+)"(?!:)')
+
+STYLES: Final[Mapping[str, Style]] = {
+    "shopify": Style(lambda name, _: name.partition(".")[0], _moved, _renamed, shopify_json, shopify_headers),
+    "stripe": Style(
+        lambda _, payload: str(payload["type"]), _moved_seconds, _renamed_everywhere, stripe_json, stripe_headers
+    ),
+}

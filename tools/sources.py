@@ -8,9 +8,9 @@ from typing import Final
 from conversion_relay.delivery import Source
 from conversion_relay.receive import LedgerPort, ParkingPort, Receiver, SecretsPort
 from conversion_relay.settings import Settings
-from conversion_relay.sources import shopify
+from conversion_relay.sources import shopify, stripe
 
-SOURCES: Final[Mapping[str, Source]] = {source.name: source for source in (shopify.SOURCE,)}
+SOURCES: Final[Mapping[str, Source]] = {source.name: source for source in (shopify.SOURCE, stripe.SOURCE)}
 
 
 def receiver_for(

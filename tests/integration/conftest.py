@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRET, empty, settle_stream
+from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRETS, empty, settle_stream
 from tools.local_aws import LocalAws, Stack
 from tools.stand_in import StandIn
 
@@ -27,7 +27,7 @@ def stack(openai: StandIn) -> Iterator[Stack]:
                 "SendEvery": "rate(1 hour)",
                 "Architecture": "x86_64",
             },
-            {"shopify": [SECRET], "openai": OPENAI_KEY},
+            SECRETS,
         )
 
 

@@ -21,6 +21,7 @@ FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
 PIXEL_ID = "Qm7TzV4kRw2LpX9sNdB3Yh"
 OPENAI_KEY = "conversions-key-for-tests"
 SECRET = "shpss_for_integration_tests"
+SECRETS = {"shopify": [SECRET], "stripe": ["whsec_for_integration_tests"], "openai": OPENAI_KEY}
 
 
 class Context:
@@ -117,7 +118,13 @@ def environment(stack: Stack, function: str) -> dict[str, str]:
     }
 
 
-LOGICAL_ID = {"shopify": "ShopifyReceiver", "outbox": "Outbox", "sender": "Sender", "privacy": "Privacy"}
+LOGICAL_ID = {
+    "shopify": "ShopifyReceiver",
+    "stripe": "StripeReceiver",
+    "outbox": "Outbox",
+    "sender": "Sender",
+    "privacy": "Privacy",
+}
 
 
 @contextlib.contextmanager
@@ -143,7 +150,9 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
         os.environ.clear()
         os.environ.update(before)
         if secrets:
-            stack.client("ssm").put_parameter(Name=parameter, Type="SecureString", Value=SECRET, Overwrite=True)
+            stack.client("ssm").put_parameter(
+                Name=parameter, Type="SecureString", Value=SECRETS[name][0], Overwrite=True
+            )
 
 
 def counted(stand_in: StandIn) -> list[str]:

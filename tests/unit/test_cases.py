@@ -15,12 +15,13 @@ from conversion_relay.settings import BadSetting, Settings
 from tests.unit import case_check
 from tools import cli
 from tools.cases import OUTCOMES, Case, CaseFile, UnusableCases, differences, settings_from
+from tools.sources import SOURCES
 
 PATH = Path(__file__).parents[1] / "cases" / "webhooks" / "cases.json"
 FILE = CaseFile(PATH)
 ORIGIN = "https://northwind-trail.example"
-SHOPIFY = {case.id: case for case in FILE if case.platform == "shopify"}
-EMITTED = [name for name, case in SHOPIFY.items() if case.expected["outcome"] == "emit"]
+KNOWN = {case.id: case for case in FILE if case.platform in SOURCES}
+EMITTED = [name for name, case in KNOWN.items() if case.expected["outcome"] == "emit"]
 ORDER = "shopify/01_orders_create_web_paid"
 
 
@@ -35,12 +36,12 @@ def played(case: Case) -> Outcome:
 
 def test_bodies_are_the_bytes_that_were_signed() -> None:
     held = {case["id"]: case["bytes"] for case in json.loads(PATH.read_bytes())["cases"]}
-    assert {name: len(case.delivery.body) for name, case in SHOPIFY.items()} == {name: held[name] for name in SHOPIFY}
+    assert {name: len(case.delivery.body) for name, case in KNOWN.items()} == {name: held[name] for name in KNOWN}
 
 
-@pytest.mark.parametrize("name", list(SHOPIFY))
+@pytest.mark.parametrize("name", list(KNOWN))
 def test_case_is_as_expected(name: str) -> None:
-    assert differences(SHOPIFY[name], played(SHOPIFY[name])) == []
+    assert differences(KNOWN[name], played(KNOWN[name])) == []
 
 
 def test_every_case_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +52,7 @@ def test_every_case_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> N
     assert status == 0
     assert list(lines) == [case["id"] for case in held]
     assert all(list(line) == ["id", "http", "outcome", "reason", "event"] for line in lines.values())
-    for name, case in SHOPIFY.items():
+    for name, case in KNOWN.items():
         expected = dict(case.expected)
         assert list(case_check.faults(expected, lines[name], case.delivery.body, ORIGIN)) == []
 
@@ -59,8 +60,8 @@ def test_every_case_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> N
 def test_events_of_one_dedupe_key_have_one_id_and_others_another() -> None:
     ids: dict[str, set[str]] = {}
     for name in EMITTED:
-        made = played(SHOPIFY[name]).event
-        expected = SHOPIFY[name].expected["event"]
+        made = played(KNOWN[name]).event
+        expected = KNOWN[name].expected["event"]
         if made is not None and "event_id" not in expected:
             ids.setdefault(expected["dedupe_key"], set()).add(made.id)
 
@@ -133,7 +134,7 @@ def unsaid(expected: dict[str, Any]) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", EMITTED)
 def test_each_wrong_field_of_an_event_is_reported(name: str) -> None:
-    case, expected = SHOPIFY[name], dict(SHOPIFY[name].expected["event"])
+    case, expected = KNOWN[name], dict(KNOWN[name].expected["event"])
     right = played(case)
     assert right.event is not None
 
@@ -149,7 +150,7 @@ def test_each_wrong_field_of_an_event_is_reported(name: str) -> None:
 
 @pytest.mark.parametrize("name", EMITTED)
 def test_each_expected_value_that_is_not_met_is_reported(name: str) -> None:
-    case, outcome = SHOPIFY[name], played(SHOPIFY[name])
+    case, outcome = KNOWN[name], played(KNOWN[name])
     assert outcome.event is not None
     sent = outcome.event.wire()
     for path in leaves(case.expected["event"]):
@@ -163,9 +164,9 @@ def test_each_expected_value_that_is_not_met_is_reported(name: str) -> None:
             assert differences(replace(case, expected=expected), outcome), path
 
 
-@pytest.mark.parametrize("name", list(SHOPIFY))
+@pytest.mark.parametrize("name", list(KNOWN))
 def test_each_wrong_outcome_is_reported(name: str) -> None:
-    case, outcome = SHOPIFY[name], played(SHOPIFY[name])
+    case, outcome = KNOWN[name], played(KNOWN[name])
     for word in [*OUTCOMES, "no such word"]:
         if outcome.kind not in OUTCOMES.get(word, ()):
             assert differences(replace(case, expected={**case.expected, "outcome": word}), outcome)
@@ -173,20 +174,20 @@ def test_each_wrong_outcome_is_reported(name: str) -> None:
 
 
 def test_event_where_none_is_expected_is_reported() -> None:
-    case = SHOPIFY["shopify/31_orders_create_pending_bank_deposit"]
-    outcome = replace(played(case), event=played(SHOPIFY[ORDER]).event)
+    case = KNOWN["shopify/31_orders_create_pending_bank_deposit"]
+    outcome = replace(played(case), event=played(KNOWN[ORDER]).event)
 
     assert differences(case, outcome) == ["an event was made where none is expected"]
 
 
 def test_missing_event_is_reported() -> None:
-    case = SHOPIFY[ORDER]
+    case = KNOWN[ORDER]
 
     assert differences(case, replace(played(case), kind="ignored", event=None)) == ["outcome is ignored, expected emit"]
 
 
 def test_expected_event_may_say_nothing_of_the_user() -> None:
-    case = SHOPIFY["shopify/21_checkouts_create"]
+    case = KNOWN["shopify/21_checkouts_create"]
     expected = deepcopy(dict(case.expected))
     del expected["event"]["user"]
 
@@ -197,13 +198,13 @@ def test_expected_event_may_say_nothing_of_the_user() -> None:
 
 
 def test_absent_precondition_is_optional() -> None:
-    case = SHOPIFY["shopify/07_orders_paid_draft"]
+    case = KNOWN["shopify/07_orders_paid_draft"]
     assert case.preconditions == ("shopify/06_orders_create_draft_pending",)
     assert played(case).kind == "recorded"
 
 
 def test_cases_are_independent_of_each_other() -> None:
-    assert [played(SHOPIFY[ORDER]).kind for _ in range(2)] == ["recorded", "recorded"]
+    assert [played(KNOWN[ORDER]).kind for _ in range(2)] == ["recorded", "recorded"]
 
 
 def test_platform_that_the_relay_does_not_know_has_no_outcome() -> None:
@@ -212,7 +213,7 @@ def test_platform_that_the_relay_does_not_know_has_no_outcome() -> None:
 
 
 def test_carts_are_on_where_a_carts_event_is_expected_and_off_otherwise() -> None:
-    case = SHOPIFY["shopify/23_carts_create"]
+    case = KNOWN["shopify/23_carts_create"]
     assert case.settings.count_carts
     held = json.loads(PATH.read_bytes())
     ignored = [
@@ -292,6 +293,10 @@ def test_assumed_defaults_are_the_relays_own() -> None:
         ),
         ({"app_id_map": {"77": "web"}}, "app_action_sources", {"77": "web"}),
         ({"default_phone_region": None}, "default_phone_region", ""),
+        ({"stripe_test_mode": "validate_only"}, "stripe_test_mode", "count"),
+        ({"stripe_manual_invoices": True}, "stripe_manual_invoices", True),
+        ({"stripe_connected_accounts": ["acct_1A"]}, "stripe_accounts", {"acct_1A"}),
+        ({"convert_on": "status"}, "convert_on", "status"),
         ({"no such setting": 5}, "count_carts", False),
     ],
 )
@@ -306,6 +311,6 @@ def test_setting_that_the_template_would_not_take_is_refused() -> None:
 
 def test_events_of_the_cases_are_stable_bytes() -> None:
     for name in EMITTED:
-        made = played(SHOPIFY[name]).event
+        made = played(KNOWN[name]).event
         assert made is not None
         assert event.parse(json.loads(made.to_json())).to_json() == made.to_json()

@@ -113,6 +113,17 @@ def test_a_delivery_leaves_nothing_else(deliveries: list[dict[str, Any]]) -> Non
     assert {name for line in deliveries[1::2] for name in line} == {"_aws", "service", *map(str.capitalize, LEVELS)}
 
 
+def test_two_conversions_of_one_delivery_are_one_line_and_count_as_two() -> None:
+    line, metric = lines_of(
+        "delivery = Delivery('POST', '/', '', {}, b'')",
+        "source = Source('stripe', None, None, lambda _: None, lambda _: None)",
+        "outcome = Outcome('recorded', 200, 'recorded', 'new', 'trial_started#s', None, ('subscription_created#s',))",
+        "observability.delivered(source, delivery, outcome)",
+    )
+    assert line["also"] == ["subscription_created#s"]
+    assert metrics_of(metric) == {"Recorded": 2}
+
+
 @pytest.fixture(scope="module")
 def runs() -> list[dict[str, Any]]:
     """The log of five runs of the sender."""

@@ -223,3 +223,10 @@ def test_is_filled(value: object, filled: bool) -> None:
 )
 def test_objects(value: object, objects: list[dict[str, Any]]) -> None:
     assert list(payload.objects({"x": value}, "x")) == objects
+
+
+def test_string_is_exactly_what_stands_there() -> None:
+    held = {"a": " \ud800 ", "n": 1, "none": None}
+
+    assert payload.string(held, "a") == " \ud800 "
+    assert [payload.string(held, key) for key in ("n", "none", "absent")] == [None, None, None]

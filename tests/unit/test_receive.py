@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -205,6 +205,47 @@ def test_what_is_remembered_can_be_recalled_by_the_next_delivery() -> None:
     world = World(normalize)
 
     assert [world.receive().kind, world.receive().detail] == ["remembered", "1"]
+
+
+def test_ignored_may_leave_a_memory() -> None:
+    memory = Memory("cart#test:c1", {"n": 1}, "1", 30)
+    world = World(always(Ignored("renewal", "a renewal, as far as is known", memory)))
+
+    outcome = world.receive()
+
+    assert outcome == Outcome("ignored", 200, "renewal", "a renewal, as far as is known")
+    assert world.ledger.recall("memory#cart#test:c1", NOW_MS) == {"n": 1, "version": "1"}
+
+
+# Several conversions of one delivery.
+
+
+def two_at_once() -> Conversion:
+    memory = Memory("subscription#test:1", {"converted": True}, "1", 30)
+    return replace(an_order_of({"id": 1}), also=(an_order_of({"id": 2}),), remember=memory)
+
+
+def test_a_delivery_may_settle_two_conversions_at_once() -> None:
+    world = World(always(two_at_once()))
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.key, outcome.also) == (
+        "recorded", "order_created#test:1", ("order_created#test:2",),
+    )  # fmt: skip
+    assert list(world.ledger.conversions) == ["order_created#test:1", "order_created#test:2"]
+    assert list(world.ledger.memories) == ["memory#subscription#test:1"]
+    assert world.receive().kind == "duplicate"
+
+
+@pytest.mark.parametrize("known", [1, 2])
+def test_of_two_conversions_the_new_one_is_recorded(known: int) -> None:
+    world = World(always(two_at_once()))
+    world.ledger.record(an_order_of({"id": known}), NOW_MS)
+
+    assert world.receive().kind == "recorded"
+    assert len(world.ledger.conversions) == 2
+    assert world.ledger.recall("memory#subscription#test:1", NOW_MS) == {"converted": True, "version": "1"}
 
 
 def test_compliance() -> None:

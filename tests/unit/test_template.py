@@ -47,6 +47,13 @@ MAY = {
         ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/shopify"),
         *logs_of("ShopifyReceiver"),
     },
+    "StripeReceiverRole": {
+        ("dynamodb:GetItem", LEDGER),
+        ("dynamodb:PutItem", LEDGER),
+        ("s3:PutObject", "${ParkingBucket.Arn}/stripe/*"),
+        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/stripe"),
+        *logs_of("StripeReceiver"),
+    },
     "OutboxRole": {
         *READ_STREAM,
         ("sqs:SendMessage", "Queue.Arn"),
@@ -126,13 +133,21 @@ def test_nobody_but_this_account_s_scheduler_starts_the_sender() -> None:
 
 def test_only_a_receiver_has_an_address() -> None:
     assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == [
-        "ShopifyReceiver"
+        "ShopifyReceiver",
+        "StripeReceiver",
     ]
 
 
-def test_a_secret_is_never_in_the_template_only_its_name() -> None:
-    variables = environment_of("ShopifyReceiver") | environment_of("Sender")
-    assert variables["SIGNING_SECRETS_PARAMETER"] == {"Fn::Sub": "/${AWS::StackName}/signing-secrets/shopify"}
+@pytest.mark.parametrize(("receiver", "source"), [("ShopifyReceiver", "shopify"), ("StripeReceiver", "stripe")])
+def test_each_receiver_knows_the_name_of_its_own_secret_alone(receiver: str, source: str) -> None:
+    name = environment_of(receiver)["SIGNING_SECRETS_PARAMETER"]
+    assert name == {"Fn::Sub": f"/${{AWS::StackName}}/signing-secrets/{source}"}
+    readable = {arn for action, arn in allowed_by(RESOURCES[f"{receiver}Role"]) if action == "ssm:GetParameter"}
+    assert readable == {f"{PARAMETER}/signing-secrets/{source}"}
+
+
+def test_the_key_is_never_in_the_template_only_its_name() -> None:
+    variables = environment_of("Sender")
     assert variables["OPENAI_KEY_PARAMETER"] == {"Fn::Sub": "/${AWS::StackName}/openai-conversions-key"}
 
 
@@ -234,7 +249,7 @@ def test_every_setting_of_the_code_comes_from_the_template() -> None:
 
 def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
     own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
-    variables = environment_of("ShopifyReceiver") | environment_of("Sender")
+    variables = environment_of("ShopifyReceiver") | environment_of("StripeReceiver") | environment_of("Sender")
     defaults = {
         variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"])
         for variable, value in variables.items()
@@ -264,6 +279,8 @@ def test_the_code_takes_every_value_that_the_template_takes(parameter: str, valu
         ("DefaultPhoneRegion", "DE"),
         ("ShopDomains", "a.myshopify.com,b-2.myshopify.com"),
         ("StorefrontOrigin", "https://www.example.com"),
+        ("SiteOrigin", "https://www.example.com"),
+        ("StripeAccounts", "acct_1Qw2Er3Ty4,acct_5Ui6Op7As8"),
         ("MinOrderAmount", "0.50"),
         ("AppActionSources", "2653365=web,129785=physical_store"),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:alarms"),
@@ -295,6 +312,12 @@ def test_a_good_value_is_taken(parameter: str, value: str) -> None:
         ("ShopDomains", "a.myshopify.com, b.myshopify.com"),
         ("StorefrontOrigin", "https://www.example.com/"),
         ("StorefrontOrigin", "http://www.example.com"),
+        ("SiteOrigin", "www.example.com"),
+        ("SiteOrigin", "https://www.example.com/pricing"),
+        ("StripeAccounts", "cus_1Qw2Er3Ty4"),
+        ("StripeAccounts", "acct_1Qw2Er3Ty4, acct_5Ui6Op7As8"),
+        ("StripeTestMode", "yes"),
+        ("ConvertOn", "payment"),
         ("MinOrderAmount", "5,00"),
         ("MinOrderAmount", "-1"),
         ("AppActionSources", "2653365=website"),
@@ -340,19 +363,25 @@ def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
     [
         ("Parked", "shopify"),
         ("Refused", "shopify"),
+        ("Parked", "stripe"),
+        ("Refused", "stripe"),
         ("Blocked", "sender"),
         ("Rejected", "sender"),
         ("OldestUnsentSeconds", "sender"),
     ],
 )
 def test_a_business_metric_raises_an_alarm_of_this_stack_alone(metric: str, service: str) -> None:
-    (alarm,) = [each["Properties"] for each in ALARMS.values() if each["Properties"]["MetricName"] == metric]
+    of_the_service = [{"Name": "service", "Value": {"Fn::Sub": f"${{AWS::StackName}}-{service}"}}]
+    (alarm,) = [
+        each["Properties"]
+        for each in ALARMS.values()
+        if (each["Properties"]["MetricName"], each["Properties"]["Dimensions"]) == (metric, of_the_service)
+    ]
     assert (
         alarm["Namespace"]
         == TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     )
-    assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Fn::Sub": f"${{AWS::StackName}}-{service}"}}]
-    function = {"shopify": "ShopifyReceiver", "sender": "Sender"}[service]
+    function = {"shopify": "ShopifyReceiver", "stripe": "StripeReceiver", "sender": "Sender"}[service]
     assert environment_of(function)["POWERTOOLS_SERVICE_NAME"] == {"Fn::Sub": f"${{AWS::StackName}}-{service}"}
 
 

@@ -1,12 +1,13 @@
 """Times as the platforms write them."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion_relay.timestamps import from_iso
+from conversion_relay.timestamps import from_iso, from_unix
 
 NOON_MS = 1795348800000  # 2026-11-22T12:00:00Z
 
@@ -88,3 +89,15 @@ def test_the_moment_does_not_depend_on_the_zone(moment: datetime, minutes: int) 
 @given(st.text(st.characters(exclude_categories=())))
 def test_any_text_is_a_time_or_none(text: str) -> None:
     assert isinstance(from_iso(text), int | None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "milliseconds"), [(0, 0), (1795186796, 1795186796000), (253402300799, 253402300799_000)]
+)
+def test_unix_seconds(seconds: int, milliseconds: int) -> None:
+    assert from_unix(seconds) == milliseconds
+
+
+@pytest.mark.parametrize("value", [-1, 253402300800, 10**30, 1.5, Decimal("1"), True, "1795186796", None, [], {}])
+def test_what_is_no_unix_time(value: object) -> None:
+    assert from_unix(value) is None

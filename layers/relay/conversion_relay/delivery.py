@@ -56,10 +56,15 @@ class NotUnderstood(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Nothing to report. ``reason`` is a stable word for logs and counts, ``detail`` a sentence for people."""
+    """Nothing to report. ``reason`` is a stable word for logs and counts, ``detail`` a sentence for people.
+
+    ``remember`` is for what is nothing to report by itself, but may turn out otherwise: a payment that is a renewal
+    unless the beginning of a trial arrives late.
+    """
 
     reason: str
     detail: str
+    remember: Memory | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +84,16 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A business fact to report once. ``subject`` is ``<source>:<object id>``; with the type it is the ledger key."""
+    """A business fact to report once. ``subject`` is ``<source>:<object id>``; with the type it is the ledger key.
+
+    ``also`` are further conversions that this delivery settles: a payment that waited for the trial that this one
+    reports. They are written together with it and with what is remembered, or nothing is.
+    """
 
     event: Event
     subject: str
     remember: Memory | None = None
+    also: Sequence[Conversion] = ()
 
     @property
     def key(self) -> str:
@@ -141,7 +151,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one delivery: the answer to the sender, and the one line in the log."""
+    """What became of one delivery: the answer to the sender, and the one line in the log.
+
+    ``also`` are the keys of further conversions that were recorded with the first.
+    """
 
     kind: Literal[
         "recorded", "duplicate", "ignored", "remembered", "compliance", "parked", "refused", "failed"
@@ -151,3 +164,4 @@ class Outcome:
     detail: str
     key: str | None = None
     event: Event | None = None
+    also: Sequence[str] = ()

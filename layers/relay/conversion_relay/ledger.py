@@ -62,21 +62,38 @@ class Ledger:
         return cls(client, settings.ledger_table, ttl_days=settings.ledger_ttl_days, shadow=shadow)
 
     def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded:
-        """Write a conversion if it is new, together with the memory that belongs to it.
+        """Write a conversion if it is new, together with the memory and the further conversions that belong to it.
 
         ``origin`` says whence it came (source, tenant, delivery), for people who ask later.
 
         Raises:
             LedgerUnavailable: nothing was written, or nobody knows.
         """
-        item = {
-            "pk": {"S": conversion.key},
-            "status": {"S": self._status},
-            "event": {"S": conversion.event.to_json()},
-            "recorded_ms": {"N": str(now_ms)},
-            "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
-            **{name: {"S": value} for name, value in origin.items() if value},
-        }
+        new = [conversion, *conversion.also]
+        while True:
+            puts = [self._conversion_put(each, now_ms, origin) for each in new]
+            if conversion.remember is not None:
+                puts.append(self._memory_put(conversion.remember, now_ms, origin.get("tenant")))
+            with _available("record the conversion"):
+                try:
+                    if len(puts) == 1:
+                        self._client.put_item(**puts[0])
+                    else:
+                        self._client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
+                    return "recorded"
+                except self._client.exceptions.ConditionalCheckFailedException:
+                    return "duplicate"
+                except self._client.exceptions.TransactionCanceledException as error:
+                    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+                    known = [i for i, code in enumerate(codes[: len(new)]) if code == "ConditionalCheckFailed"]
+                    if not known:
+                        raise Contended("another delivery changed what is remembered at the same time") from error
+            # One of several is there already: the others are written without it.
+            new = [each for i, each in enumerate(new) if i not in known]
+            if not new:
+                return "duplicate"
+
+    def _conversion_put(self, conversion: Conversion, now_ms: int, origin: Mapping[str, str | None]) -> Any:
         # The first delivery of a conversion wins; the write is the check:
         #
         #   orders/create ─▶ item absent  ─▶ written, the stream hands it to the outbox
@@ -85,22 +102,15 @@ class Ledger:
         # An item past its TTL that DynamoDB has not removed yet still counts as present. Overwriting it would be a
         # MODIFY on the stream, which the outbox does not read, and the event would be lost.
         is_new = "attribute_not_exists(pk)"
-        put: Any = {"TableName": self._table, "Item": item, "ConditionExpression": is_new}
-        with _available("record the conversion"):
-            try:
-                if conversion.remember is None:
-                    self._client.put_item(**put)
-                else:
-                    remember = self._memory_put(conversion.remember, now_ms, origin.get("tenant"))
-                    self._client.transact_write_items(TransactItems=[{"Put": put}, {"Put": remember}])
-            except self._client.exceptions.ConditionalCheckFailedException:
-                return "duplicate"
-            except self._client.exceptions.TransactionCanceledException as error:
-                codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-                if codes and codes[0] == "ConditionalCheckFailed":
-                    return "duplicate"
-                raise Contended("another delivery changed what is remembered at the same time") from error
-        return "recorded"
+        item = {
+            "pk": {"S": conversion.key},
+            "status": {"S": self._status},
+            "event": {"S": conversion.event.to_json()},
+            "recorded_ms": {"N": str(now_ms)},
+            "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
+            **{name: {"S": value} for name, value in origin.items() if value},
+        }
+        return {"TableName": self._table, "Item": item, "ConditionExpression": is_new}
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:
         """Write a memory.
@@ -205,6 +215,8 @@ def _available(doing: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
+        if code == "TransactionConflictException":
+            raise Contended("another delivery is being recorded at the same time") from error
         raise LedgerUnavailable(f"DynamoDB could not {doing} ({code})") from error
     except BotoCoreError as error:
         raise LedgerUnavailable(f"DynamoDB could not {doing} ({type(error).__name__})") from error

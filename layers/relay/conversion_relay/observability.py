@@ -44,9 +44,10 @@ def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
             "key": outcome.key,
             "http": outcome.http,
             "bytes": len(delivery.body),
+            **({"also": list(outcome.also)} if outcome.also else {}),
         },
     )
-    metrics.add_metric(_METRIC[outcome.kind], MetricUnit.Count, 1)
+    metrics.add_metric(_METRIC[outcome.kind], MetricUnit.Count, 1 + len(outcome.also))
     metrics.flush_metrics()
 
 

@@ -55,6 +55,12 @@ def text(node: object, *path: str | int) -> str | None:
     return value.encode("utf-8", "replace").decode().strip() or None
 
 
+def string(node: object, *path: str | int) -> str | None:
+    """A text exactly as it stands."""
+    value = value_at(node, *path)
+    return value if isinstance(value, str) else None
+
+
 def identifier(node: object, *path: str | int) -> str | None:
     """An object's id as text. Platforms send ids as JSON numbers or as text; the wire wants text."""
     value = value_at(node, *path)

@@ -138,9 +138,11 @@ class Receiver:
     def _written(self, result: Result, delivery: Delivery, now_ms: int) -> Outcome:
         match result:
             case Ignored():
+                if result.remember is not None:
+                    self.ledger.remember(result.remember, now_ms, self.source.tenant(delivery))
                 return Outcome("ignored", 200, result.reason, result.detail)
             case Conversion():
-                result = _fitting(result)
+                result = replace(_fitting(result), also=tuple(map(_fitting, result.also)))
                 recorded = self.ledger.record(
                     result,
                     now_ms,
@@ -151,7 +153,9 @@ class Receiver:
                 if recorded == "duplicate":
                     detail = "this conversion is recorded already"
                     return Outcome("duplicate", 200, "duplicate", detail, result.key)
-                return Outcome("recorded", 200, "recorded", "a new conversion", result.key, result.event)
+                also = tuple(each.key for each in result.also)
+                detail = "a new conversion, with another that waited for it" if also else "a new conversion"
+                return Outcome("recorded", 200, "recorded", detail, result.key, result.event, also)
             case Remember():
                 self.ledger.remember(result.memory, now_ms, self.source.tenant(delivery))
                 return Outcome("remembered", 200, result.reason, result.detail, f"memory#{result.memory.key}")

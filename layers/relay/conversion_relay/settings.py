@@ -61,6 +61,13 @@ class Settings:
     count_newsletter: bool = False
     count_subscription_contracts: bool = True
 
+    # Stripe
+    site_origin: str = ""
+    stripe_accounts: frozenset[str] = frozenset()
+    stripe_test_mode: Literal["ignore", "count"] = "ignore"
+    stripe_manual_invoices: bool = False
+    convert_on: Literal["invoice", "status"] = "invoice"
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *required: str) -> Settings:
         """Read the settings from variables named like the fields, in capitals. An empty one means the default.
@@ -99,20 +106,28 @@ def _read(variable: str, kind: Any, value: str) -> object:
         return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
     if variable == "APP_ACTION_SOURCES":
         return dict(_app_action_source(part) for part in value.split(",") if part.strip())
-    if variable == "STOREFRONT_ORIGIN":
+    if variable == "STRIPE_ACCOUNTS":
+        return frozenset(value.split(","))
+    if variable in ("STOREFRONT_ORIGIN", "SITE_ORIGIN"):
         return value.rstrip("/")
     return value
 
 
+_ORIGIN: Final = (
+    re.compile(r"https?://[^/?#\s@]+/?"),
+    "an origin such as https://www.example.com, without a path",
+)
 _RULES: Final = {
     "LEDGER_TTL_DAYS": (
         re.compile(r"[89]|[1-9]\d|[123]\d\d"),
         "a number of days from 8 to 399: the ledger must outlive the 7 days in which OpenAI takes events",
     ),
     "DEFAULT_PHONE_REGION": (re.compile(r"[A-Z]{2}"), "a country code of two capitals, such as US"),
-    "STOREFRONT_ORIGIN": (
-        re.compile(r"https?://[^/?#\s@]+/?"),
-        "an origin such as https://www.example.com, without a path",
+    "STOREFRONT_ORIGIN": _ORIGIN,
+    "SITE_ORIGIN": _ORIGIN,
+    "STRIPE_ACCOUNTS": (
+        re.compile(r"acct_[A-Za-z0-9]+(,acct_[A-Za-z0-9]+)*"),
+        "a comma list of account ids such as acct_1Qw2Er3Ty4,acct_5Ui6Op7As8, without blanks",
     ),
     "OPENAI_ENDPOINT": (
         re.compile(r"https://\S+|http://127\.0\.0\.1(:\d+)?/\S*"),

@@ -7,6 +7,7 @@ from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_LATEST_S: Final = 253_402_300_799  # the end of the year 9999
 
 
 def from_iso(value: object) -> int | None:
@@ -21,3 +22,10 @@ def from_iso(value: object) -> int | None:
         return None if moment.tzinfo is None else (moment - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         return None
+
+
+def from_unix(value: object) -> int | None:
+    """Milliseconds of a whole number of Unix seconds; None for anything else, and for what lies before 1970."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LATEST_S:
+        return None
+    return value * 1000

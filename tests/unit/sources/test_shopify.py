@@ -1,5 +1,6 @@
 """What the Shopify source does beyond one delivery and its event; the rules themselves are in test_shopify_variants."""
 
+import hashlib
 import hmac
 import json
 from typing import Any
@@ -196,9 +197,13 @@ def test_late_create_leaves_the_newer_state_alone() -> None:
 def test_privacy_request_holds_digests_and_ids_and_nothing_raw() -> None:
     ledger = InMemoryLedger()
     person = {"id": 7412369850123, "email": " Mara.Lindqvist@Example.com", "phone": "+1 415-555-0132"}
-    body = {"shop_domain": "Northwind-Trail.myshopify.com", "customer": person, "orders_to_redact": [5, "6", None, {}]}
+    body = {
+        "shop_domain": "Northwind-Trail.myshopify.com",
+        "customer": person,
+        "orders_to_redact": [5, "gid://shopify/Order/6", None, {}, "+14155550132"],
+    }
 
-    outcome = received(a_delivery("customers/redact", body), ledger)
+    outcome = received(a_delivery("customers/redact", body, **{"x-shopify-shop-domain": "x.myshopify.com"}), ledger)
 
     assert outcome.key == "privacy#shopify:d588fdab-30fd-493d-a1b3-2df3407aedab"
     (request,) = ledger.requests.values()
@@ -219,7 +224,7 @@ def test_privacy_request_without_a_delivery_id_is_known_by_its_content() -> None
 
     first, second = received(delivery, ledger), received(delivery, ledger)
 
-    assert first.key == second.key
+    assert first.key == second.key == f"privacy#shopify:{hashlib.sha256(delivery.body).hexdigest()}"
     (request,) = ledger.requests.values()
     assert (request.kind, request.subjects) == ("give_out", ("shopify:7", "shopify:1"))
 

@@ -10,6 +10,7 @@ import pytest
 from conversion_relay.sources import shopify
 from tests.unit.case_check import digest
 from tools import cli
+from tools.sources import SOURCES
 
 CASES = Path(__file__).parents[2] / "cases" / "webhooks"
 BODY = CASES / "shopify" / "01_orders_create_web_paid.json"
@@ -170,7 +171,7 @@ def test_unknown_source_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = tried(capsys, "fax", "--body", BODY)
 
     assert status == 2
-    assert out == "There is no source fax yet. Known: shopify.\n"
+    assert out == "There is no source fax yet. Known: shopify, stripe.\n"
 
 
 def test_unknown_source_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -234,7 +235,7 @@ def test_case_file_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert "shopify/01_orders_create_web_paid" in out
     held = json.loads((CASES / "cases.json").read_bytes())["cases"]
-    known = sum(case["platform"] == "shopify" for case in held)
+    known = sum(case["platform"] in SOURCES for case in held)
     assert f"{known} as expected, 0 not, {len(held) - known} of sources that do not exist yet" in out
 
 

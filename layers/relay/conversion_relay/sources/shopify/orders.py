@@ -6,8 +6,9 @@ from typing import Final
 
 from conversion_relay import timestamps
 from conversion_relay.delivery import Ignored, NotUnderstood, Result
-from conversion_relay.payload import flag, is_filled, text, value_at
-from conversion_relay.sources.shopify.event import NAME, Received, conversion, string, without_none
+from conversion_relay.payload import flag, is_filled, string, text, value_at
+from conversion_relay.sources.envelope import without_none
+from conversion_relay.sources.shopify.event import NAME, Received, conversion
 from conversion_relay.sources.shopify.payload import (
     CHANNELS,
     action_source_of,

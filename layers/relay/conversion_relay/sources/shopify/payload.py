@@ -7,13 +7,15 @@ refunds. Amount and currency are only ever taken together, from the same side (s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from conversion_relay import identity, money
 from conversion_relay.payload import flag, identifier, integer, objects, text, value_at
 from conversion_relay.settings import ActionSource, Settings
+from conversion_relay.sources.envelope import first
+from conversion_relay.sources.person import user_fields
 
 # App ids of Shopify's own channels, for payloads that were trimmed of their source_name.
 _CHANNEL_OF_APP: Final = {"580111": "web", "129785": "pos", "1354745": "shopify_draft_order"}
@@ -197,24 +199,18 @@ def person(
     settings: Settings,
 ) -> dict[str, Any]:
     """The user fields about a person, each from its first usable value; ``phones`` come with their country."""
-    fallback = settings.default_phone_region or None
-    found = {
-        "emails_sha256": first(identity.email(value) for value in emails),
-        # A national number is read in the country of its own address, or in the configured one; it is never guessed.
-        "phone_numbers_sha256": first(identity.phone(number, region=country or fallback) for number, country in phones),
-        "external_ids_sha256": identity.external_id(customer_id),
-        "first_names_sha256": first(identity.name(value_at(name, "first_name")) for name in names),
-        "last_names_sha256": first(identity.name(value_at(name, "last_name")) for name in names),
-        "cities": identity.city(value_at(address, "city")),
-        "regions": identity.region(value_at(address, "province_code")),
-        "postal_codes": identity.postal_code(value_at(address, "zip")),
-        "countries": identity.country(value_at(address, "country_code")),
-    }
-    return {field: [value] for field, value in found.items() if value is not None}
-
-
-def first(values: Iterable[str | None]) -> str | None:
-    return next((value for value in values if value is not None), None)
+    return user_fields(
+        settings=settings,
+        emails=emails,
+        phones=phones,
+        external_ids=(customer_id,),
+        first_names=[value_at(name, "first_name") for name in names],
+        last_names=[value_at(name, "last_name") for name in names],
+        city=value_at(address, "city"),
+        region=value_at(address, "province_code"),
+        postal_code=value_at(address, "zip"),
+        country=value_at(address, "country_code"),
+    )
 
 
 def device_of(body: Mapping[str, Any]) -> dict[str, Any]:

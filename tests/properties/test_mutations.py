@@ -1,4 +1,4 @@
-"""Broken Shopify deliveries: whatever a payload turns into, the relay answers 200 and no bad event comes out of it.
+"""Broken deliveries: whatever a payload turns into, the relay answers 200 and no bad event comes out of it.
 
 Every sample and every shared case is changed at random places (the seed is fixed), signed again, and taken through the
 Function URL's event and the real receiver. Each is sent a second time with a wrong signature or none.
@@ -23,9 +23,10 @@ from conversion_relay import event, function_url
 from conversion_relay.delivery import Outcome
 from conversion_relay.receive import Receiver
 from conversion_relay.settings import Settings
-from conversion_relay.sources import shopify
+from conversion_relay.sources import shopify, stripe
 from tools import samples, wire_rules
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
+from tools.sources import SOURCES
 
 SECRET = "a secret"
 NOW_MS = 1_795_186_800_000
@@ -48,6 +49,14 @@ ALL_SETTINGS = (
         require_match_key="none",
         count_newsletter=True,
     ),
+    Settings(
+        site_origin=ORIGIN,
+        stripe_manual_invoices=True,
+        stripe_accounts=frozenset({"acct_1SNConnected"}),
+        convert_on="status",
+        stripe_test_mode="count",
+        delivery_mode="validate",
+    ),
     Settings(storefront_origin=ORIGIN, require_match_key="all", late_payment="ignore", draft_order_action_source="web"),
 )
 
@@ -62,7 +71,8 @@ ODD: tuple[Any, ...] = (
     "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "/", "//evil.example/a", "/a b", "/\ud800", "http://[::1",
     "https://u:p@h.example/?oppref=a", "/wallets/checkouts.json?x=1", "?oppref=%00&oppref=b", "javascript:alert(1)",
     "10.0.0.300", "::", "2001:db8::1%eth0", "United States", "U$", "us", "+266696687", "0171 2345679", "gid://shopify/Order/6184203910411",
-    "gid://shopify/Order/",
+    "gid://shopify/Order/", "trialing", "active", "unpaid", "subscription", "setup", "manual", "subscription_create",
+    "subscription_cycle", "acct_1SNConnected", "sub_1", 1_795_186_000, 1_700_000_000, 253_402_300_800, "1795186000",
 )  # fmt: skip
 RAW = (
     "1e400",
@@ -75,7 +85,11 @@ RAW = (
     "Infinity",
     "[" * 3_000 + "]" * 3_000,
 )
-PERSONAL = ("email", "email_address", "contact_email", "phone", "first_name", "last_name", "name", "address1")
+PERSONAL = (
+    "email", "email_address", "contact_email", "phone", "first_name", "last_name", "name", "address1",
+    "customer_email", "customer_phone", "customer_name", "receipt_email", "line1",
+)  # fmt: skip
+KEYS = ("oppref", "oppref_2", "obref", "openai_event_id", "event_id", "source_url", "external_id", "openai_event")
 NAMES = ("__oppref", "__obref", "__openai_event_id", "__openai_source_url", "gift message")
 
 
@@ -84,19 +98,25 @@ class Start:
     """A delivery to be broken."""
 
     name: str
+    source: str
     topic: str
     payload: Any
 
 
 def starts() -> list[Start]:
-    held = [case for case in json.loads((CASES / "cases.json").read_bytes())["cases"] if case["platform"] == "shopify"]
-    shared = [Start(case["id"], _topic(case), json.loads((CASES / case["body_file"]).read_bytes())) for case in held]
-    made = list(samples.samples("shopify"))
-    return shared + [Start(each.name, each.topic, json.loads(each.delivery(SECRET, NOW).body)) for each in made]
+    held = [case for case in json.loads((CASES / "cases.json").read_bytes())["cases"] if case["platform"] in SOURCES]
+    shared = [
+        Start(case["id"], case["platform"], _topic(case), json.loads((CASES / case["body_file"]).read_bytes()))
+        for case in held
+    ]
+    made = list(samples.samples())
+    return shared + [
+        Start(each.name, each.source, each.topic, json.loads(each.delivery(SECRET, NOW).body)) for each in made
+    ]
 
 
 def _topic(case: dict[str, Any]) -> str:
-    topic: str = json.loads((CASES / case["headers_file"]).read_bytes())["X-Shopify-Topic"]
+    topic: str = json.loads((CASES / case["headers_file"]).read_bytes()).get("X-Shopify-Topic", "")
     return topic
 
 
@@ -155,6 +175,10 @@ def nest(chance: random.Random, payload: Any, path: tuple[Any, ...]) -> None:
 
 def attribute(chance: random.Random, payload: Any, path: tuple[Any, ...]) -> None:
     name, value = chance.choice(NAMES), deepcopy(chance.choice(ODD))
+    found = [each for each in places(payload) if each[-1] == "metadata" and isinstance(at(payload, each), dict)]
+    if found:
+        at(payload, chance.choice(found))[chance.choice(KEYS)] = value
+        return
     attributes = payload.get("note_attributes") if isinstance(payload, dict) else None
     if isinstance(attributes, list):
         attributes.append({"name": name, "value": value})
@@ -212,6 +236,8 @@ def broken(chance: random.Random, start: Start) -> bytes:
 
 
 def headers(chance: random.Random, start: Start, body: bytes) -> dict[str, str]:
+    if start.source == "stripe":
+        return {chance.choice(["Stripe-Signature", "stripe-signature"]): stripe.sign(body, SECRET, NOW_MS // 1000)}
     given = {
         "X-Shopify-Topic": start.topic if chance.random() < 0.9 else chance.choice([*shopify.TOPICS, "a/b", " ", "é"]),
         "X-Shopify-Hmac-Sha256": shopify.sign(body, SECRET),
@@ -242,9 +268,15 @@ def request(chance: random.Random, body: bytes, given: dict[str, str]) -> dict[s
 
 def forged(chance: random.Random, body: bytes, given: dict[str, str]) -> tuple[bytes, dict[str, str]]:
     """The same delivery without a good signature."""
-    (name,) = (each for each in given if each.lower().endswith("hmac-sha256"))
+    (name,) = (each for each in given if each.lower().endswith(("hmac-sha256", "stripe-signature")))
     good = given[name]
-    other = chance.choice(["", None, good[:-2], good.lower(), shopify.sign(body, "other"), "é\ud800", " " + good])
+    wrong = ["", None, good[:-2], "é\ud800"]
+    if name.lower() == "stripe-signature":
+        aged = stripe.sign(body, SECRET, NOW_MS // 1000 - chance.choice([301, -301, 10**6]))
+        wrong += [good.replace("v1=", "v0="), good.partition(",")[0], stripe.sign(body, "other", NOW_MS // 1000), aged]
+    else:
+        wrong += [good.lower(), shopify.sign(body, "other"), " " + good]
+    other = chance.choice(wrong)
     if other == good or chance.random() < 0.2:
         return body + b" ", given
     return body, {key: value for key, value in {**given, name: other}.items() if value is not None}
@@ -259,7 +291,7 @@ def personal(payload: Any) -> set[str]:
     for path in places(payload):
         value = at(payload, path)
         if isinstance(value, str) and path[-1] in PERSONAL:
-            is_thing = "line_items" in path or path == ("name",) or "note_attributes" in path
+            is_thing = "line_items" in path or path == ("name",) or "note_attributes" in path or "metadata" in path
             if value.strip() and not is_thing:
                 found |= {value.strip(), value.strip().lower(), re.sub(r"\D", "", value)}
     # A name of one or two letters is part of any text, and a digit of any number.
@@ -303,12 +335,12 @@ def test_broken_deliveries_of(start: Start) -> None:
         given = headers(chance, start, body)
         ledger, parking = InMemoryLedger(), InMemoryParking()
         receiver = Receiver(
-            shopify.SOURCE, KnownSecrets([SECRET]), ledger, parking, chance.choice(ALL_SETTINGS), lambda: NOW_MS
+            SOURCES[start.source], KnownSecrets([SECRET]), ledger, parking, chance.choice(ALL_SETTINGS), lambda: NOW_MS
         )
 
         other_body, other_headers = forged(chance, body, given)
         refused = receiver.receive(function_url.delivery_in(request(chance, other_body, other_headers)))
-        assert (refused.kind, refused.http) == ("refused", 401)
+        assert (refused.kind, refused.http) == ("refused", {"shopify": 401, "stripe": 400}[start.source])
         assert (ledger, parking) == (InMemoryLedger(), InMemoryParking())
 
         delivery = function_url.delivery_in(request(chance, body, given))
@@ -332,8 +364,8 @@ def test_mutations_are_many_and_reach_every_outcome(capsys: pytest.CaptureFixtur
         pytest.skip("counts only where all of the deliveries above were broken in this process")
 
     with capsys.disabled():
-        print(f"\n{sum(TOTAL.values())} broken Shopify deliveries: {dict(TOTAL.most_common())}")
-    assert sum(TOTAL.values()) >= 3_000
+        print(f"\n{sum(TOTAL.values())} broken deliveries: {dict(TOTAL.most_common())}")
+    assert sum(TOTAL.values()) >= 6_000
     assert min(TOTAL[kind] for kind in ("recorded", "ignored", "remembered", "compliance", "parked")) > 0
     assert TOTAL["recorded"] > 800
 

@@ -1,4 +1,4 @@
-"""Every Shopify case through the real Lambda handler, with the real ledger and parking bucket, at the cases' clock."""
+"""Every case of the sources through the real Lambda handler, with the real ledger and parking bucket, at its clock."""
 
 import base64
 import json
@@ -10,9 +10,10 @@ import pytest
 from tests.integration.stack import empty, handler_of, items
 from tools.cases import OUTCOMES, Case, CaseFile, event_differences
 from tools.local_aws import Stack
+from tools.sources import SOURCES
 
 CASES = CaseFile(Path(__file__).parent.parent / "cases" / "webhooks" / "cases.json")
-SHOPIFY = {case.id: case for case in CASES if case.platform == "shopify"}
+KNOWN = {case.id: case for case in CASES if case.platform in SOURCES}
 
 
 def function_url_event(case: Case, *, encoded: bool) -> dict[str, object]:
@@ -30,15 +31,15 @@ def function_url_event(case: Case, *, encoded: bool) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("encoded", [False, True], ids=["text", "base64"])
-@pytest.mark.parametrize("name", list(SHOPIFY))
+@pytest.mark.parametrize("name", list(KNOWN))
 def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -> None:
-    case = SHOPIFY[name]
+    case = KNOWN[name]
     empty(stack)
-    with handler_of(stack, "shopify", secrets=case.secrets) as app:
+    with handler_of(stack, case.platform, secrets=case.secrets) as app:
         app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
         for each in case.preconditions:
-            if each in SHOPIFY:
-                app.handler(function_url_event(SHOPIFY[each], encoded=encoded), app.context)
+            if each in KNOWN:
+                app.handler(function_url_event(KNOWN[each], encoded=encoded), app.context)
         before = set(items(stack))
 
         answer = app.handler(function_url_event(case, encoded=encoded), app.context)
@@ -54,13 +55,13 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
     assert event_differences(case, case.expected["event"], event) == []
 
 
-@pytest.mark.parametrize("name", list(SHOPIFY))
+@pytest.mark.parametrize("name", list(KNOWN))
 def test_altered_body_is_refused_and_writes_nothing(stack: Stack, name: str) -> None:
-    case = SHOPIFY[name]
+    case = KNOWN[name]
     empty(stack)
     altered = replace(case, delivery=replace(case.delivery, body=case.delivery.body + b" "))
-    with handler_of(stack, "shopify", secrets=case.secrets) as app:
+    with handler_of(stack, case.platform, secrets=case.secrets) as app:
         app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
         answer = app.handler(function_url_event(altered, encoded=False), app.context)
-    assert answer["statusCode"] == 401
+    assert answer["statusCode"] == {"shopify": 401, "stripe": 400}[case.platform]
     assert items(stack) == {}

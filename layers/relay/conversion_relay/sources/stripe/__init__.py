@@ -1,0 +1,114 @@
+"""Stripe: snapshot events of one account, and of connected accounts that are on a list.
+
+``signature`` verifies and signs, ``TYPES`` names the function that reads an event type, ``event`` builds what goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from conversion_relay import timestamps
+from conversion_relay.delivery import Delivery, Ignored, NotUnderstood, Recall, Result, Source
+from conversion_relay.payload import flag, parse_object, text, value_at
+from conversion_relay.settings import Settings
+from conversion_relay.sources.stripe import payments, subscriptions
+from conversion_relay.sources.stripe.event import NAME, Received
+from conversion_relay.sources.stripe.signature import account_of, delivery_id, is_connected, sign, tenant, verify
+
+__all__ = ["NAME", "SOURCE", "TYPES", "normalize", "sign", "verify"]
+
+
+def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
+    """Turn a verified delivery into what the relay should do about it.
+
+    Raises:
+        NotUnderstood: the type is handled, but its content lacks what the type is about.
+    """
+    body = parse_object(delivery.body)
+    if text(body, "object") == "v2.core.event":
+        return Ignored(
+            "thin_event_without_api_key",
+            "a thin event holds no object, and this relay has no API key to fetch it: choose snapshot payloads",
+        )
+    event_type = text(body, "type")
+    if text(body, "object") != "event" or event_type is None:
+        raise NotUnderstood("not_an_event", "the body is no Stripe event")
+    handle = TYPES.get(event_type)
+    if handle is None:
+        return Ignored("type_not_handled", f"the type {event_type[:60]} holds no conversion for this relay")
+    account = account_of(body)
+    if is_connected(body) and account not in settings.stripe_accounts:
+        return Ignored(
+            "unknown_connected_account", "the account is not in StripeAccounts, so its sales belong to another pixel"
+        )
+    about = value_at(body, "data", "object")
+    if not isinstance(about, dict):
+        raise NotUnderstood("object_missing", "the event has no data.object")
+    if (flag(body, "livemode") is False or flag(about, "livemode") is False) and not _counts_tests(settings):
+        return Ignored(
+            "test_mode",
+            "a test: set StripeTestMode=count in a deployment with DeliveryMode validate to see its event checked",
+        )
+    previous = value_at(body, "data", "previous_attributes")
+    return handle(
+        Received(
+            type=event_type,
+            about=about,
+            before=previous if isinstance(previous, dict) else {},
+            created_ms=timestamps.from_unix(value_at(body, "created")),
+            account=account,
+            settings=settings,
+            now_ms=now_ms,
+            recall=recall,
+        )
+    )
+
+
+def _counts_tests(settings: Settings) -> bool:
+    # In a live deployment a test purchase would be reported as a real one.
+    return settings.stripe_test_mode == "count" and settings.delivery_mode != "live"
+
+
+def _checkout(received: Received) -> Result:
+    mode = text(received.about, "mode")
+    match mode:
+        case "payment":
+            return payments.payment(received)
+        case "subscription":
+            return subscriptions.session(received)
+        case "setup":
+            return Ignored("setup_mode", "a card was saved, nothing was sold")
+    raise NotUnderstood("mode_unknown", "the Checkout Session's mode is none of payment, subscription and setup")
+
+
+def _invoice(received: Received) -> Result:
+    if text(received.about, "billing_reason") == "manual":
+        return payments.manual_invoice(received)
+    return subscriptions.invoice(received)
+
+
+def _no_conversion(reason: str, detail: str) -> Callable[[Received], Result]:
+    return lambda _: Ignored(reason, detail)
+
+
+TYPES: Final[Mapping[str, Callable[[Received], Result]]] = {
+    "checkout.session.completed": _checkout,
+    "checkout.session.async_payment_succeeded": _checkout,
+    "checkout.session.async_payment_failed": _no_conversion("payment_failed", "the transfer did not come"),
+    "checkout.session.expired": _no_conversion("abandoned", "the checkout was abandoned"),
+    "customer.subscription.created": subscriptions.created,
+    "customer.subscription.updated": subscriptions.updated,
+    "customer.subscription.deleted": subscriptions.deleted,
+    "customer.subscription.trial_will_end": _no_conversion("trial_will_end", "a reminder 3 days before the end"),
+    "invoice.paid": _invoice,
+    "invoice.payment_succeeded": _no_conversion("twin_of_invoice_paid", "invoice.paid carries the conversion"),
+    "payment_intent.succeeded": payments.payment_intent,
+    "customer.created": payments.customer,
+    "customer.deleted": _no_conversion(
+        "customer_deleted", "Stripe also deletes the subscriptions; each of those drops what is kept for it"
+    ),
+    "charge.refunded": _no_conversion("refund", "the API knows no refund: what was counted stays counted"),
+}
+
+SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant)
