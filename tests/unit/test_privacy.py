@@ -29,8 +29,9 @@ JANE_IN_MEMORY = item("memory#cart#shopify:c1", facts=f'{{"email":"{DIGEST}"}}')
 SOMEBODY = item("order_created#shopify:3", event="{}")
 OTHER_SHOP = item("order_created#shopify:9", "other.example.com", event=f'"{DIGEST}"')
 NO_SHOP = item("order_created#shopify:4", None, event=f'"{DIGEST}"')
+OTHER_SOURCE = item("order_created#stripe:cs_1", None, event=f'"{DIGEST}"')
 A_REQUEST = item("privacy#shopify:r0", digests=json.dumps([DIGEST]), kind="erase_person")
-ITEMS = [JANE_BY_DIGEST, JANE_BY_ORDER, JANE_IN_MEMORY, SOMEBODY, OTHER_SHOP, NO_SHOP, A_REQUEST]
+ITEMS = [JANE_BY_DIGEST, JANE_BY_ORDER, JANE_IN_MEMORY, SOMEBODY, OTHER_SHOP, NO_SHOP, OTHER_SOURCE, A_REQUEST]
 
 
 class Table:
@@ -107,7 +108,7 @@ def test_erasing_a_person_deletes_what_is_theirs_and_nothing_else() -> None:
     done = carry_out(person(), table, bucket)
 
     assert done == CarriedOut(items=4, parked=0)
-    assert table.items == [SOMEBODY, OTHER_SHOP, A_REQUEST]
+    assert table.items == [SOMEBODY, OTHER_SHOP, OTHER_SOURCE, A_REQUEST]
 
 
 def test_erasing_a_shop_deletes_all_of_it() -> None:
@@ -117,7 +118,7 @@ def test_erasing_a_shop_deletes_all_of_it() -> None:
     done = carry_out(PrivacyRequest("erase_tenant", "shopify:r1", SHOP), table, bucket)
 
     assert (done.items, done.parked) == (4, 1)
-    assert table.items == [OTHER_SHOP, NO_SHOP, A_REQUEST]
+    assert table.items == [OTHER_SHOP, NO_SHOP, OTHER_SOURCE, A_REQUEST]
     assert (mine in bucket.objects, other in bucket.objects) == (False, True)
 
 

@@ -114,7 +114,10 @@ class Privacy:
 
 def _concerns(item: Mapping[str, Any], request: PrivacyRequest) -> bool:
     key: str = item["pk"]["S"]
-    if key.startswith("privacy#"):
+    subject = key.rpartition("#")[2]
+    # A platform's order reaches what that platform has sent, not what another knows of the same person.
+    source = request.request_id.partition(":")[0]
+    if key.startswith("privacy#") or not subject.startswith(f"{source}:"):
         return False
     tenant: str | None = item.get("tenant", {}).get("S")
     if tenant not in (None, request.tenant):
@@ -122,7 +125,7 @@ def _concerns(item: Mapping[str, Any], request: PrivacyRequest) -> bool:
     if request.kind == "erase_tenant":
         return tenant == request.tenant
     held: str = item.get("event", {}).get("S", "") + item.get("facts", {}).get("S", "")
-    return key.rpartition("#")[2] in request.subjects or any(digest in held for digest in request.digests)
+    return subject in request.subjects or any(digest in held for digest in request.digests)
 
 
 def request_in(image: Mapping[str, Any]) -> PrivacyRequest:
