@@ -121,6 +121,7 @@ class CaseFile:
                 query=query.removeprefix("?"),
                 headers={name.lower(): str(value) for name, value in self._headers(held).items()},
                 body=(self._folder / held["body_file"]).read_bytes() if held.get("body_file") else b"",
+                origin=self._held.get("base_url", ""),
             ),
             preconditions=tuple(held.get("preconditions", ())),
             expected=held.get("expected", {}),

@@ -28,7 +28,7 @@ from conversion_relay.sources import shopify
 from tools.local_aws import FunctionFailed, LocalAws, LocalAwsFailed, Stack
 from tools.package import BuildFailed
 from tools.posting import RUNNING
-from tools.samples import sample
+from tools.samples import ORIGIN, sample
 from tools.stand_in import StandIn
 
 PIXEL_ID: Final = "Qm7TzV4kRw2LpX9sNdB3Yh"
@@ -206,7 +206,7 @@ def _post(stack: Stack, signing: Mapping[str, str], about: str, name: str, poste
             delivery, body=half, headers={**delivery.headers, "x-shopify-hmac-sha256": shopify.sign(half, secret)}
         )
     posted.setdefault(sample_name, delivery)
-    answer = stack.post(chosen.source, delivery.body, delivery.headers)
+    answer = stack.send(chosen.source, delivery)
     told = answer.json()
     name = sample_name.removeprefix(f"{chosen.source}/")
     shown = f"{name} ({change})" if change else name
@@ -316,7 +316,10 @@ def _counts(counter: Counter[str]) -> str:
 
 def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[str, str]) -> None:
     sources = {source: (*stack.url(source), secret) for source, secret in signing.items()}
-    held = {source: dict(zip(("url", "headers", "secret"), each, strict=True)) for source, each in sources.items()}
+    held = {
+        source: dict(zip(("url", "headers", "secret", "address"), (*each, f"{ORIGIN}/{source}"), strict=True))
+        for source, each in sources.items()
+    }
     RUNNING.write_text(json.dumps({"sources": held}))
     url, _, secret = sources["shopify"]
     try:

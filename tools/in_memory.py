@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conversion_relay.ledger import DAY_S, Contended
-from conversion_relay.secrets import SecretMissing
+from conversion_relay.secrets import SecretMissing, Tenant
 
 if TYPE_CHECKING:
     from conversion_relay.delivery import Conversion, Delivery, Memory, PrivacyRequest
@@ -79,12 +79,12 @@ class KnownSecrets:
 
     secrets: Sequence[str]
 
-    def active(self) -> Sequence[str]:
+    def active(self, tenant: Tenant) -> Sequence[str]:
         """The secrets; `SecretMissing` when there are none."""
         if not self.secrets:
             raise SecretMissing("no secret was given")
         return self.secrets
 
-    def refreshed(self, now_ms: int) -> Sequence[str] | None:
+    def refreshed(self, now_ms: int, tenant: Tenant) -> Sequence[str] | None:
         """Nothing new ever."""
         return None

@@ -36,6 +36,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError, WaiterError
 
+from conversion_relay.delivery import Delivery
 from tools import package
 from tools.template import ROOT
 
@@ -337,18 +338,31 @@ class Stack:
 
         The output ``…WebhookUrl`` is an address as on AWS, which means nothing here.
         """
-        output = self.outputs[f"{source.capitalize()}WebhookUrl"]
-        identifier = (urlsplit(output).hostname or "").split(".")[0]
-        return f"{self.aws.endpoint}/_aws/lambda-url/{identifier}/", {}
+        output = self.outputs.get(f"{source.capitalize()}WebhookUrl") or self.outputs["CustomWebhookUrl"] + source
+        address = urlsplit(output)
+        identifier = (address.hostname or "").split(".")[0]
+        return f"{self.aws.endpoint}/_aws/lambda-url/{identifier}{address.path or '/'}", {}
 
-    def post(self, source: str, body: bytes, headers: Mapping[str, str] | None = None, path: str = "") -> Answer:
+    def send(self, source: str, delivery: Delivery) -> Answer:
+        """Send a delivery to a source's address, with its method and query. Any HTTP status is an answer."""
+        query = f"?{delivery.query}" if delivery.query else ""
+        return self.post(source, delivery.body, delivery.headers, query, delivery.method)
+
+    def post(
+        self,
+        source: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        path: str = "",
+        method: str = "POST",
+    ) -> Answer:
         """POST ``body`` to a source's address. Any HTTP status is an answer, not an error.
 
         ``path``: what follows the address, such as ``?a=b``.
         """
         url, needed = self.url(source)
         sent = {"Content-Type": "application/json", **(headers or {}), **needed}
-        request = urllib.request.Request(url + path, body, sent, method="POST")
+        request = urllib.request.Request(url + path, body or None, sent, method=method)
         try:
             with self.aws.open(request, timeout=60) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read())

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     except UnknownSample as problem:
         print(f"relay post: {problem}", file=sys.stderr)
         return 2
-    url, headers, secret = options.url, {}, options.secret
+    url, headers, secret, address = options.url, {}, options.secret, options.url
     if not url or not secret:
         if not RUNNING.is_file():
             print(
@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
             return 2
         held = json.loads(RUNNING.read_text())["sources"][chosen.source]
         url, headers, secret = url or held["url"], held["headers"], secret or held["secret"]
-    delivery = chosen.delivery(secret, datetime.now(UTC), new=options.new)
+        address = address or held["address"]
+    delivery = chosen.delivery(secret, datetime.now(UTC), new=options.new, address=address)
     try:
         status, text = post(delivery, url, headers)
     except (OSError, ValueError) as problem:
@@ -57,9 +58,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def post(delivery: Delivery, url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
-    """Post a delivery over HTTP; status and body of the answer."""
+    """Send a delivery to an address over HTTP, with its method and query; status and body of the answer."""
     request = urllib.request.Request(
-        url, delivery.body, {**delivery.headers, **(headers or {})}, method=delivery.method
+        f"{url}?{delivery.query}" if delivery.query else url,
+        delivery.body or None,
+        {**delivery.headers, **(headers or {})},
+        method=delivery.method,
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--body", metavar="FILE", help="the exact body of the request ('-': standard input)")
     parser.add_argument("--headers", metavar="FILE", help="its headers: a JSON object, or lines 'Name: value'")
     parser.add_argument("--path", default="/", metavar="P", help="its path (default: /)")
+    parser.add_argument("--origin", default="", metavar="O", help="scheme and host that it was sent to")
     parser.add_argument("--query", default="", metavar="Q", help="its raw query string")
     parser.add_argument("--method", default="POST", help="its method (default: POST)")
     parser.add_argument("--now", metavar="TIME", help="when it arrives: ISO 8601 with a zone (default: now)")
@@ -144,7 +145,9 @@ def _outcome(options: argparse.Namespace) -> Outcome | None:
         receiver = dataclasses.replace(receiver, source=unchecked)
     body = sys.stdin.buffer.read() if options.body == "-" else _file(options.body, "body").read_bytes()
     headers = _headers(_file(options.headers, "headers").read_text()) if options.headers else {}
-    return receiver.receive(Delivery(options.method, options.path, options.query.removeprefix("?"), headers, body))
+    return receiver.receive(
+        Delivery(options.method, options.path, options.query.removeprefix("?"), headers, body, options.origin)
+    )
 
 
 def _file(name: str, what: str) -> Path:
@@ -173,6 +176,7 @@ _SENTENCES = {
     "parked": "Verified, but not understood: kept raw in the parking bucket, alarmed on.",
     "refused": "Refused: nothing is written.",
     "failed": "It could not be taken; the source sends it again.",
+    "handshake": "The platform tried the address, and got the answer that it wants.",
     "duplicate": "This conversion is recorded already.",
 }
 

@@ -134,7 +134,7 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
     os.environ.update(environment(stack, LOGICAL_ID[name]))
     try:
         if secrets:
-            parameter = os.environ["SIGNING_SECRETS_PARAMETER"]
+            parameter = f"{os.environ['SIGNING_SECRETS_PATH']}/{name}"
             stack.client("ssm").put_parameter(
                 Name=parameter, Type="SecureString", Value="\n".join(secrets), Overwrite=True
             )

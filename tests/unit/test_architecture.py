@@ -30,6 +30,7 @@ PLACES = {
     "adapters": {"ledger", "openai", "parameters", "parking", "queue"},
     "paths": {"function_url", "privacy", "receive", "sender"},
     "reports": {"observability"},
+    "wiring": {"wiring"},
 }  # fmt: skip
 MAY_IMPORT = {
     "pure": {"pure"},
@@ -37,7 +38,8 @@ MAY_IMPORT = {
     "adapters": {"pure"},
     "paths": {"pure", "adapters", "sources"},
     "reports": {"pure", "paths"},
-    "functions": {"pure", "adapters", "paths", "reports", "sources"},
+    "wiring": {"pure", "adapters", "paths", "reports"},
+    "functions": {"wiring", "pure", "adapters", "paths", "reports", "sources"},
 }
 BESIDE_THE_STANDARD_LIBRARY = {"pydantic"}
 """What the pure rules and the sources may use."""

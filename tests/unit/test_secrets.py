@@ -138,3 +138,42 @@ def test_a_failed_refresh_counts_as_one() -> None:
     # Then it is left alone until they are over
     assert secrets.refreshed(NOW_MS + 1) is None
     assert parameter.fresh_reads == 0
+
+
+def of(value: str, tenant: str | None) -> tuple[str, ...]:
+    return tuple(Secrets(Parameter(value)).active(lambda: tenant))
+
+
+def test_a_tenant_s_secrets_are_its_own() -> None:
+    value = "[COM-a] a-new\n[com-A]  a-old\n[COM-a] a-older\n[COM-b] b\nfor all others"
+
+    assert of(value, "COM-a") == of(value, "com-a") == ("a-new", "a-old")
+    assert of(value, "COM-b") == ("b",)
+    assert of(value, "COM-c") == of(value, None) == ("for all others",)
+
+
+def test_without_a_secret_for_all_others_there_is_none_for_them() -> None:
+    assert of("[COM-a] a\n[COM-b] b", "COM-c") == of("[COM-a] a", None) == ()
+
+
+def test_nobody_is_asked_whose_delivery_it_is_where_no_secret_is_labelled() -> None:
+    def tenant() -> str:
+        raise AssertionError("reading the body of what is not verified yet")
+
+    assert Secrets(Parameter("one\ntwo")).active(tenant) == ("one", "two")
+
+
+@pytest.mark.parametrize("line", ["[unclosed secret", "[] secret", "[a]secret", "[a] "])
+def test_what_is_no_label_is_a_secret(line: str) -> None:
+    assert of(line, None) == (line.strip(),)
+
+
+def test_a_rotation_of_one_tenant_s_secret_is_in_use_at_once() -> None:
+    parameter = Parameter("[a] old\n[b] other")
+    secrets = Secrets(parameter)
+    assert secrets.active(lambda: "a") == ("old",)
+
+    parameter.value = "[a] new\n[a] old\n[b] other"
+
+    assert secrets.refreshed(NOW_MS, lambda: "a") == ("new", "old")
+    assert secrets.refreshed(NOW_MS + REFRESH_AT_MOST_EVERY_MS, lambda: "a") is None

@@ -140,8 +140,8 @@ def test_only_a_receiver_has_an_address() -> None:
 
 @pytest.mark.parametrize(("receiver", "source"), [("ShopifyReceiver", "shopify"), ("StripeReceiver", "stripe")])
 def test_each_receiver_knows_the_name_of_its_own_secret_alone(receiver: str, source: str) -> None:
-    name = environment_of(receiver)["SIGNING_SECRETS_PARAMETER"]
-    assert name == {"Fn::Sub": f"/${{AWS::StackName}}/signing-secrets/{source}"}
+    path = environment_of(receiver)["SIGNING_SECRETS_PATH"]
+    assert path == {"Fn::Sub": "/${AWS::StackName}/signing-secrets"}
     readable = {arn for action, arn in allowed_by(RESOURCES[f"{receiver}Role"]) if action == "ssm:GetParameter"}
     assert readable == {f"{PARAMETER}/signing-secrets/{source}"}
 

@@ -16,7 +16,7 @@ and what it, or ``verify``, raises::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -26,13 +26,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One webhook request as it came in. ``headers`` have lower-case names; ``query`` is raw, without its ``?``."""
+    """One webhook request as it came in. ``headers`` have lower-case names; ``query`` is raw, without its ``?``.
+
+    ``origin`` is the scheme and host that the sender called: some platforms sign the whole address.
+    """
 
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     body: bytes
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a platform wants to see, once, before it sends anything: usually what it asked with, sent back."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
 
 
 class Refused(Exception):
@@ -137,8 +149,10 @@ class Recall(Protocol):
 class Source:
     """A platform that sends webhooks. One module in ``sources/`` makes one.
 
-    ``tenant`` names whose delivery it is (a shop, an account). ``retries`` says whether the platform sends a delivery
-    again after a 5xx; what cannot be recorded of one that does not is parked before the answer.
+    ``tenant`` names whose delivery it is (a shop, an account), also before it is verified. ``retries`` says whether the
+    platform sends a delivery again after a 5xx; what cannot be recorded of one that does not is parked before the
+    answer. ``handshake`` answers a platform that tries the address before it signs anything; it must tell nothing that
+    the request did not hold.
     """
 
     name: str
@@ -147,6 +161,7 @@ class Source:
     delivery_id: Callable[[Delivery], str | None]
     tenant: Callable[[Delivery], str | None]
     retries: bool = True
+    handshake: Callable[[Delivery], Handshake | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +172,7 @@ class Outcome:
     """
 
     kind: Literal[
-        "recorded", "duplicate", "ignored", "remembered", "compliance", "parked", "refused", "failed"
+        "recorded", "duplicate", "ignored", "remembered", "compliance", "parked", "refused", "failed", "handshake"
     ]  # fmt: skip
     http: int
     reason: str
@@ -165,3 +180,4 @@ class Outcome:
     key: str | None = None
     event: Event | None = None
     also: Sequence[str] = ()
+    handshake: Handshake | None = None

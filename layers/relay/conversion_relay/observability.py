@@ -27,6 +27,7 @@ _METRIC: Final = {
     "parked": "Parked",
     "refused": "Refused",
     "failed": "Failed",
+    "handshake": "Ignored",
 }
 
 
@@ -48,6 +49,16 @@ def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
         },
     )
     metrics.add_metric(_METRIC[outcome.kind], MetricUnit.Count, 1 + len(outcome.also))
+    metrics.flush_metrics()
+
+
+def unaddressed(delivery: Delivery, outcome: Outcome) -> None:
+    """The line of a request that no source has the path of. The path itself stays out: it may hold a token."""
+    logger.warning(
+        outcome.detail,
+        extra={"outcome": outcome.kind, "reason": outcome.reason, "http": outcome.http, "bytes": len(delivery.body)},
+    )
+    metrics.add_metric(_METRIC[outcome.kind], MetricUnit.Count, 1)
     metrics.flush_metrics()
 
 

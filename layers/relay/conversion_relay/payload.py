@@ -7,11 +7,14 @@ so that a normalizer states what it wants and never checks how it may be broken.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 from conversion_relay.delivery import NotUnderstood
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -73,6 +76,17 @@ def integer(node: object, *path: str | int) -> int | None:
     """A whole number that is one in the JSON."""
     value = value_at(node, *path)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def number(node: object, *path: str | int) -> Decimal | None:
+    """A number, or the text of one: many platforms write "214". None for what is no finite number of usual size."""
+    value = value_at(node, *path)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    written = value.strip() if isinstance(value, str) else str(value)
+    if not _NUMBER.fullmatch(written):
+        return None
+    return Decimal(written)
 
 
 def is_filled(node: object, *path: str | int) -> bool:

@@ -2,6 +2,7 @@
 
 ::
 
+    the platform tries the address ▶ handshake 200
     no secret ─────────────────────▶ refused 503        verify fails ──▶ refused 401 (400, 403), nothing written
     not understood, or over 6 MB ──▶ parked 200         AWS is down ───▶ failed 500: the source sends again
     Conversion ─▶ recorded | duplicate    Remember ─▶ remembered    PrivacyRequest ─▶ compliance    Ignored ─▶ ignored
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from conversion_relay.delivery import Memory
     from conversion_relay.event import Event
     from conversion_relay.ledger import Recorded
+    from conversion_relay.secrets import Tenant
     from conversion_relay.settings import Settings
 
 MAX_BODY_BYTES: Final = 6 * 1024 * 1024
@@ -63,8 +65,8 @@ class ParkingPort(Protocol):
 class SecretsPort(Protocol):
     """What the receiver needs of the secrets."""
 
-    def active(self) -> Sequence[str]: ...
-    def refreshed(self, now_ms: int) -> Sequence[str] | None: ...
+    def active(self, tenant: Tenant) -> Sequence[str]: ...
+    def refreshed(self, now_ms: int, tenant: Tenant) -> Sequence[str] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Receiver:
     def receive(self, delivery: Delivery) -> Outcome:
         """Take one delivery to its one outcome. Raises nothing: every failure is an outcome too."""
         now_ms = self.clock()
+        handshake = self.source.handshake(delivery)
+        if handshake is not None:
+            return Outcome(
+                "handshake", 200, "handshake", "the platform tried the address, and was answered", handshake=handshake
+            )
         try:
             self._verify(delivery, now_ms)
         except Refused as refusal:
@@ -101,10 +108,13 @@ class Receiver:
             return Outcome("failed", 500, "ledger_unavailable", f"{error}; the source sends the delivery again")
 
     def _verify(self, delivery: Delivery, now_ms: int) -> None:
+        def tenant() -> str | None:
+            return self.source.tenant(delivery)
+
         try:
-            self.source.verify(delivery, self.secrets.active(), now_ms)
+            self.source.verify(delivery, self.secrets.active(tenant), now_ms)
         except Refused:
-            rotated = self.secrets.refreshed(now_ms)
+            rotated = self.secrets.refreshed(now_ms, tenant)
             if rotated is None:
                 raise
             self.source.verify(delivery, rotated, now_ms)

@@ -31,7 +31,8 @@ class Settings:
     queue_url: str = ""
     dead_letter_queue_url: str = ""
     parking_bucket: str = ""
-    signing_secrets_parameter: str = ""
+    signing_secrets_path: str = ""
+    public_origin: str = ""
     openai_key_parameter: str = ""
     openai_endpoint: str = OPENAI_ENDPOINT
     pixel_id: str = ""
@@ -44,6 +45,12 @@ class Settings:
     require_match_key: Literal["calls_and_carts", "all", "none"] = "calls_and_carts"
     require_click_reference: bool = False
     default_phone_region: str = ""
+
+    # calls
+    min_call_seconds: int = 30
+    first_time_only: bool = True
+    count_voicemail: bool = False
+    call_currency: str = "USD"
 
     # Shopify
     storefront_origin: str = ""
@@ -108,7 +115,7 @@ def _read(variable: str, kind: Any, value: str) -> object:
         return dict(_app_action_source(part) for part in value.split(",") if part.strip())
     if variable == "STRIPE_ACCOUNTS":
         return frozenset(value.split(","))
-    if variable in ("STOREFRONT_ORIGIN", "SITE_ORIGIN"):
+    if variable in ("STOREFRONT_ORIGIN", "SITE_ORIGIN", "PUBLIC_ORIGIN"):
         return value.rstrip("/")
     return value
 
@@ -125,6 +132,9 @@ _RULES: Final = {
     "DEFAULT_PHONE_REGION": (re.compile(r"[A-Z]{2}"), "a country code of two capitals, such as US"),
     "STOREFRONT_ORIGIN": _ORIGIN,
     "SITE_ORIGIN": _ORIGIN,
+    "PUBLIC_ORIGIN": _ORIGIN,
+    "MIN_CALL_SECONDS": (re.compile(r"\d{1,4}"), "a number of seconds from 0 to 9999"),
+    "CALL_CURRENCY": (re.compile(r"[A-Z]{3}"), "a currency code of three capitals, such as USD"),
     "STRIPE_ACCOUNTS": (
         re.compile(r"acct_[A-Za-z0-9]+(,acct_[A-Za-z0-9]+)*"),
         "a comma list of account ids such as acct_1Qw2Er3Ty4,acct_5Ui6Op7As8, without blanks",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_LONGEST_RFC2822: Final = 64
 _LATEST_S: Final = 253_402_300_799  # the end of the year 9999
 
 
@@ -22,6 +24,24 @@ def from_iso(value: object) -> int | None:
         return None if moment.tzinfo is None else (moment - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         return None
+
+
+def from_rfc2822(value: object) -> int | None:
+    """Milliseconds of a text such as ``Fri, 20 Nov 2026 14:45:00 +0000``; None for anything else, or without a zone."""
+    if not isinstance(value, str) or len(value) > _LONGEST_RFC2822:
+        return None
+    try:
+        moment = parsedate_to_datetime(value.strip())
+        return None if moment.tzinfo is None else (moment - _EPOCH) // _MILLISECOND
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def from_unix_ms(value: object) -> int | None:
+    """A whole number of Unix milliseconds as such; None for anything else, and for what lies before 1970."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LATEST_S * 1000:
+        return None
+    return value
 
 
 def from_unix(value: object) -> int | None:

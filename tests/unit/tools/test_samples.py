@@ -187,13 +187,13 @@ def test_times_of_a_sample_are_of_today(name: str) -> None:
 
 
 def test_body_is_written_as_shopify_writes() -> None:
-    body = samples.shopify_json({"a": "1 & <b> é 👟"})
+    body = samples.shopify.as_json({"a": "1 & <b> é 👟"})
 
     assert body == '{"a":"1 \\u0026 \\u003cb\\u003e é 👟"}'.encode()
 
 
 def test_body_is_written_as_stripe_writes() -> None:
-    assert samples.stripe_json({"a": {"b": "é & 👟"}}) == '{\n  "a": {\n    "b": "é & 👟"\n  }\n}'.encode()
+    assert samples.stripe.as_json({"a": {"b": "é & 👟"}}) == '{\n  "a": {\n    "b": "é & 👟"\n  }\n}'.encode()
 
 
 def test_delivery_ids_are_never_the_same() -> None:
@@ -224,7 +224,7 @@ def test_shop_of_a_delivery() -> None:
 
     assert shop("shopify/orders/create") == "northwind-trail.myshopify.com"
     assert shop("shopify/shop/redact") == "closed-shop.myshopify.com"
-    assert shop("shopify/orders/create", shop="b.myshopify.com") == "b.myshopify.com"
+    assert shop("shopify/orders/create", tenant="b.myshopify.com") == "b.myshopify.com"
 
 
 @pytest.mark.parametrize("name", ["shopify/orders/create.pos", "events/shopify/orders/create.pos.json"])

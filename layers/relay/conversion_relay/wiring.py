@@ -1,0 +1,60 @@
+"""What the receivers' functions are made of: a receiver for each source, and one request's way through it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import boto3
+
+from conversion_relay import function_url, observability, parameters
+from conversion_relay.delivery import Delivery, Outcome, Source
+from conversion_relay.ledger import Ledger
+from conversion_relay.parking import Parking
+from conversion_relay.receive import Receiver
+from conversion_relay.settings import Settings
+
+REQUIRED: Final = ("ledger_table", "parking_bucket", "signing_secrets_path")
+"""The settings without which no receiver works."""
+
+
+def receivers(sources: Iterable[Source], settings: Settings) -> Mapping[str, Receiver]:
+    """A receiver for each source, by its name; its secrets are in the parameter ``<SIGNING_SECRETS_PATH>/<name>``."""
+    ledger = Ledger.for_settings(boto3.client("dynamodb"), settings)
+    parking = Parking(boto3.client("s3"), settings.parking_bucket)
+    return {
+        source.name: Receiver(
+            source=source,
+            secrets=parameters.signing_secrets(f"{settings.signing_secrets_path}/{source.name}"),
+            ledger=ledger,
+            parking=parking,
+            settings=settings,
+            clock=lambda: time.time_ns() // 1_000_000,
+        )
+        for source in sources
+    }
+
+
+def take(event: Mapping[str, Any], receivers: Mapping[str, Receiver], settings: Settings) -> dict[str, Any]:
+    """Take one request of a Function URL through the receiver that its path names, and answer it.
+
+    Where a function has one source, every path is that source's.
+    """
+    delivery = function_url.delivery_in(event, origin=settings.public_origin)
+    receiver = addressed(delivery, receivers)
+    if receiver is None:
+        known = ", ".join(f"/{name}" for name in receivers)
+        outcome = Outcome("refused", 404, "unknown_path", f"no source has this path; there are {known}")
+        observability.unaddressed(delivery, outcome)
+    else:
+        outcome = receiver.receive(delivery)
+        observability.delivered(receiver.source, delivery, outcome)
+    return function_url.answer(outcome)
+
+
+def addressed(delivery: Delivery, receivers: Mapping[str, Receiver]) -> Receiver | None:
+    """The receiver of the last part of the path that is a source's name: ``/ctm``, ``/webhooks/ctm/end``."""
+    if len(receivers) == 1:
+        return next(iter(receivers.values()))
+    return next((receivers[part] for part in reversed(delivery.path.split("/")) if part in receivers), None)
