@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from conversion_relay import observability, wiring
+from conversion_relay import event_bus, observability, wiring
 from conversion_relay.delivery import Delivery, Handshake
 from conversion_relay.event_bus import NotTaken
 from conversion_relay.receive import Receiver
@@ -261,6 +261,21 @@ def test_what_would_fail_again_is_not_raised(detail: Any, told: Mapping[str, str
 
     assert status == 200
     assert answered.items() >= told.items()
+
+
+@pytest.mark.parametrize("source", SAMPLES)
+def test_what_was_parked_from_the_bus_can_be_handed_over_again(source: str) -> None:
+    # Given a delivery of the bus as the parking bucket keeps it
+    kept = event_bus.delivery_in(over_the_bus(source), source)
+
+    # When it is handed over as docs/operations.md says
+    body = json.loads(kept.body)
+    detail = {"payload": body, "metadata": dict(kept.headers)} if source == "shopify" else body
+    again = {"detail-type": "parked", "source": kept.headers["eventbridge-source"], "detail": detail}
+
+    # Then it is taken like the first time
+    assert event_bus.delivery_in(again, source) == kept
+    assert taken(again, receivers_of(source))[1]["outcome"] == "recorded"
 
 
 def test_a_privacy_request_over_the_bus_is_noted_like_any_other() -> None:
