@@ -402,6 +402,20 @@ def test_a_rotation_is_in_use_at_once() -> None:
     assert (outcome.kind, store.fetches) == ("recorded", 1)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "kind"),
+    [
+        (f"[shop.example.com] {SECRET}", "recorded"),
+        (f"[other.example.com] {SECRET}", "refused"),
+        (f"[other.example.com] {OLD_SECRET}\n{SECRET}", "recorded"),
+        (f"[shop.example.com] {OLD_SECRET}\n{SECRET}", "refused"),
+    ],
+    ids=["its own", "another's", "that of all others", "that of all others, but it has its own"],
+)
+def test_a_delivery_is_checked_with_the_secrets_of_its_tenant(parameter: str, kind: str) -> None:
+    assert World(secrets=Secrets(ParameterStore(parameter).fetch)).receive().kind == kind
+
+
 def test_both_secrets_of_a_rotation_are_accepted() -> None:
     world = World(secrets=Secrets(ParameterStore(f"{SECRET}\n{OLD_SECRET}\n").fetch))
 

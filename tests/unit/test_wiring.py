@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from conversion_relay import event_bus, observability, wiring
-from conversion_relay.delivery import Delivery, Handshake
+from conversion_relay.delivery import Delivery, Handshake, Refused
 from conversion_relay.event_bus import NotTaken
 from conversion_relay.receive import Receiver
 from conversion_relay.settings import Settings
@@ -155,6 +155,21 @@ def test_an_event_of_the_bus_is_recorded_without_a_signature_or_a_secret(source:
     status, told = taken(over_the_bus(source), receivers_of(source, secrets=()))
 
     assert (status, told["outcome"]) == (200, "recorded")
+
+
+def test_over_the_bus_no_secret_is_known_or_read_even_after_a_refusal() -> None:
+    # Given a source that refuses for a reason of its own, after the bus has been trusted
+    def refuses(*_: object) -> None:
+        raise Refused("not_ours", "not ours", 403)
+
+    receivers = receivers_of("shopify", secrets=())
+    trusting = wiring.trusting_the_bus(receivers["shopify"])
+    refusing = replace(trusting, source=replace(trusting.source, verify=refuses))
+
+    outcome = refusing.receive(sample(SAMPLES["shopify"]).delivery("-", NOW))
+
+    assert (outcome.kind, outcome.reason) == ("refused", "not_ours")
+    assert nothing_is_written(receivers)
 
 
 @pytest.mark.parametrize("bus_first", [True, False])
