@@ -33,7 +33,7 @@ class NotTaken(Exception):
 
 
 def is_envelope(event: Mapping[str, Any]) -> bool:
-    """Whether EventBridge wrote this event, and no Function URL.
+    """Whether EventBridge wrote this event, and not a Function URL.
 
     The top level of a Function URL's event is Lambda's alone and always has a ``requestContext``; whatever has one is
     a request, and its signature is checked. A caller can write into the body only, and that stays a text.
