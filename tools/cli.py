@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tools import posting, trial
+from tools import lambda_event, posting, trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,6 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, help_text, module in (
         ("try", "what would the relay make of this delivery? Writes nothing", trial),
+        ("event", "print a sample, freshly signed, as the event that Lambda gets (for sam local invoke)", lambda_event),
         ("post", "sign a sample freshly and post it to a running relay (see make up)", posting),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tools.template import ROOT, TEMPLATE, code_property, of_type, read
+from tools.template import ROOT, TEMPLATE, code_property, of_type, read, statements
 
 Template = dict[str, Any]
 
@@ -81,21 +81,23 @@ def roles_are_written_by_hand(template: Template) -> Iterator[str]:
 def statements_name_what_they_are_for(template: Template) -> Iterator[str]:
     """No ``*`` where an ARN can stand: only as the end of a path below one."""
     for name, each in of_type(template, "AWS::IAM::Role").items():
-        for policy in each["Properties"]["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                for action in _list(statement["Action"]):
-                    if "*" in action:
-                        yield f"{name}: action {action} has a wildcard"
-                for resource in _list(statement["Resource"]):
-                    text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
-                    if "*" in text.removesuffix("/*") or text.startswith("*"):
-                        yield f"{name}: resource {text} has a wildcard where an ARN can stand"
+        for statement in statements(each):
+            for action in _list(statement["Action"]):
+                if "*" in action:
+                    yield f"{name}: action {action} has a wildcard"
+            for resource in _list(statement["Resource"]):
+                text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
+                if "*" in text.removesuffix("/*") or text.startswith("*"):
+                    yield f"{name}: resource {text} has a wildcard where an ARN can stand"
 
 
 def nothing_has_a_fixed_name(template: Template) -> Iterator[str]:
     """Two stacks of one account must not clash."""
     for name, each in template["Resources"].items():
         for fixed in FIXED_NAMES & set(each["Properties"]):
+            value = each["Properties"][fixed]
+            if isinstance(value, dict) and value.get("Ref") in template["Resources"]:
+                continue  # not its own name: that of something else in this stack
             yield f"{name}: {fixed} is fixed, so a second stack in the account could not be made"
     for name, each in of_type(template, FUNCTION).items():
         for event in each["Properties"].get("Events", {}).values():

@@ -222,7 +222,9 @@ class LocalAws:
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
         self._put_secrets(stack_name, secrets or {})
         template = json.dumps(built.template_in(self._upload(built)))
-        self._create_or_update(stack_name, template, parameters or {})
+        # As `sam deploy` does: a template that is sent along may have 51,200 bytes only.
+        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=f"{stack_name}.template", Body=template.encode())
+        self._create_or_update(stack_name, f"{self.endpoint}/{PACKAGE_BUCKET}/{stack_name}.template", parameters or {})
         stack = Stack(self, stack_name)
         if self.certificate:
             self._allow_batches(stack)
@@ -252,11 +254,11 @@ class LocalAws:
                 Overwrite=True,
             )
 
-    def _create_or_update(self, stack_name: str, template: str, parameters: Mapping[str, str]) -> None:
+    def _create_or_update(self, stack_name: str, template_url: str, parameters: Mapping[str, str]) -> None:
         cloudformation = self.client("cloudformation")
         wanted = {
             "StackName": stack_name,
-            "TemplateBody": template,
+            "TemplateURL": template_url,
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         }

@@ -46,6 +46,12 @@ def of_type(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
     return {name: each for name, each in template["Resources"].items() if each["Type"] == kind}
 
 
+def statements(role: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every statement of a role, also those that a condition adds (``!If [Condition, statement, NoValue]``)."""
+    written = [each for policy in role["Properties"]["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in written]
+
+
 def code_property(resource: dict[str, Any]) -> str | None:
     """The property that says where a built resource's code is: ``CodeUri``, ``ContentUri``, or None."""
     return {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}.get(resource["Type"])

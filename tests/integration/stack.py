@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -153,6 +154,11 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
             stack.client("ssm").put_parameter(
                 Name=parameter, Type="SecureString", Value=SECRETS[name][0], Overwrite=True
             )
+
+
+def change_receiver(app: ModuleType, source: str, **parts: Any) -> None:
+    """Give the receiver of a source in a loaded handler another clock, ledger or settings."""
+    app.receivers = {**app.receivers, source: replace(app.receivers[source], **parts)}  # type: ignore[attr-defined]
 
 
 def counted(stand_in: StandIn) -> list[str]:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from conversion_relay.delivery import Delivery
+from conversion_relay.ledger import Ledger
 from conversion_relay.sources import shopify
-from tests.integration.stack import SECRET, handler_of, items, parked, until
+from tests.integration.stack import SECRET, change_receiver, handler_of, items, parked, until
+from tools.lambda_event import function_url_event
 from tools.local_aws import Stack
 from tools.samples import sample
 
@@ -20,17 +22,6 @@ def signed(body: bytes, topic: str = "orders/create", **headers: str) -> Deliver
     delivery = sample("shopify/orders/create").delivery(SECRET, datetime.now(UTC))
     given = {**delivery.headers, "x-shopify-topic": topic, "x-shopify-hmac-sha256": shopify.sign(body, SECRET)}
     return replace(delivery, body=body, headers={**given, **headers})
-
-
-def event_of(delivery: Delivery) -> dict[str, Any]:
-    return {
-        "rawPath": "/",
-        "rawQueryString": "",
-        "headers": dict(delivery.headers),
-        "requestContext": {"http": {"method": "POST", "path": "/"}},
-        "body": base64.b64encode(delivery.body).decode(),
-        "isBase64Encoded": True,
-    }
 
 
 @pytest.mark.parametrize(
@@ -48,7 +39,7 @@ def test_wrong_missing_or_empty_signature(clean: Stack, signature: str | None, r
     if signature is not None:
         headers["x-shopify-hmac-sha256"] = signature
     with handler_of(clean, "shopify", secrets=[SECRET]) as app:
-        answer = app.handler(event_of(replace(delivery, headers=headers)), app.context)
+        answer = app.handler(function_url_event(replace(delivery, headers=headers), encoded=True), app.context)
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (401, reason)
     assert items(clean) == {}
     assert parked(clean) == []
@@ -69,7 +60,7 @@ def test_wrong_missing_or_empty_signature(clean: Stack, signature: str | None, r
 def test_signed_but_not_understood_is_parked_raw(clean: Stack, body: bytes, reason: str) -> None:
     delivery = signed(body)
     with handler_of(clean, "shopify", secrets=[SECRET]) as app:
-        answers = [app.handler(event_of(delivery), app.context) for _ in range(2)]
+        answers = [app.handler(function_url_event(delivery, encoded=True), app.context) for _ in range(2)]
     told = [(answer["statusCode"], json.loads(answer["body"])["reason"]) for answer in answers]
     assert told == [(200, reason), (200, reason)]
     # Kept as it came, and once although it was sent twice
@@ -97,7 +88,7 @@ def test_a_parked_delivery_is_counted_for_the_alarm_and_its_body_stays_out_of_th
 def test_over_six_megabytes_is_parked_unread(clean: Stack) -> None:
     delivery = signed(b"{" + b" " * (6 * 1024 * 1024) + b"}")
     with handler_of(clean, "shopify", secrets=[SECRET]) as app:
-        answer = app.handler(event_of(delivery), app.context)
+        answer = app.handler(function_url_event(delivery, encoded=True), app.context)
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (200, "too_large")
     assert len(parked(clean)) == 1
 
@@ -117,7 +108,7 @@ def test_without_a_signing_secret_everything_is_refused(clean: Stack, lines: Seq
         ssm.put_parameter(Name=name, Type="SecureString", Value="\n".join(lines))
     try:
         with handler_of(clean, "shopify") as app:
-            answer = app.handler(event_of(signed(b'{"id": 1}')), app.context)
+            answer = app.handler(function_url_event(signed(b'{"id": 1}'), encoded=True), app.context)
     finally:
         ssm.put_parameter(Name=name, Type="SecureString", Value=SECRET, Overwrite=True)
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (503, "secret_missing")
@@ -127,8 +118,7 @@ def test_without_a_signing_secret_everything_is_refused(clean: Stack, lines: Seq
 def test_with_the_ledger_away_shopify_is_asked_to_send_again(clean: Stack) -> None:
     with handler_of(clean, "shopify", secrets=[SECRET]) as app:
         away = replace(app.settings, ledger_table="no-such-table")
-        ledger = type(app.receiver.ledger).for_settings(clean.client("dynamodb"), away)
-        app.receiver = replace(app.receiver, ledger=ledger)
+        change_receiver(app, "shopify", ledger=Ledger.for_settings(clean.client("dynamodb"), away))
         delivery = sample("shopify/orders/create").delivery(SECRET, datetime.now(UTC))
-        answer = app.handler(event_of(delivery), app.context)
+        answer = app.handler(function_url_event(delivery, encoded=True), app.context)
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (500, "ledger_unavailable")

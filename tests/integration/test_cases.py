@@ -1,33 +1,19 @@
 """Every case of the sources through the real Lambda handler, with the real ledger and parking bucket, at its clock."""
 
-import base64
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.integration.stack import empty, handler_of, items
-from tools.cases import OUTCOMES, Case, CaseFile, event_differences
+from tests.integration.stack import change_receiver, empty, handler_of, items
+from tools.cases import OUTCOMES, CaseFile, event_differences
+from tools.lambda_event import function_url_event
 from tools.local_aws import Stack
 from tools.sources import SOURCES
 
 CASES = CaseFile(Path(__file__).parent.parent / "cases" / "webhooks" / "cases.json")
 KNOWN = {case.id: case for case in CASES if case.platform in SOURCES}
-
-
-def function_url_event(case: Case, *, encoded: bool) -> dict[str, object]:
-    """The case's request as a Function URL hands it on: as text, or in base64."""
-    body = base64.b64encode(case.delivery.body).decode() if encoded else case.delivery.body.decode()
-    return {
-        "version": "2.0",
-        "rawPath": case.delivery.path,
-        "rawQueryString": case.delivery.query,
-        "headers": dict(case.delivery.headers),
-        "requestContext": {"http": {"method": case.delivery.method, "path": case.delivery.path}},
-        "body": body,
-        "isBase64Encoded": encoded,
-    }
 
 
 @pytest.mark.parametrize("encoded", [False, True], ids=["text", "base64"])
@@ -36,13 +22,13 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
     case = KNOWN[name]
     empty(stack)
     with handler_of(stack, case.platform, secrets=case.secrets) as app:
-        app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
+        change_receiver(app, case.platform, clock=lambda: CASES.now_ms, settings=case.settings)
         for each in case.preconditions:
             if each in KNOWN:
-                app.handler(function_url_event(KNOWN[each], encoded=encoded), app.context)
+                app.handler(function_url_event(KNOWN[each].delivery, encoded=encoded), app.context)
         before = set(items(stack))
 
-        answer = app.handler(function_url_event(case, encoded=encoded), app.context)
+        answer = app.handler(function_url_event(case.delivery, encoded=encoded), app.context)
 
     assert answer["statusCode"] == case.expected.get("http", 200)
     assert json.loads(answer["body"])["outcome"] in OUTCOMES[case.expected["outcome"]]
@@ -59,9 +45,9 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
 def test_altered_body_is_refused_and_writes_nothing(stack: Stack, name: str) -> None:
     case = KNOWN[name]
     empty(stack)
-    altered = replace(case, delivery=replace(case.delivery, body=case.delivery.body + b" "))
+    altered = replace(case.delivery, body=case.delivery.body + b" ")
     with handler_of(stack, case.platform, secrets=case.secrets) as app:
-        app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
-        answer = app.handler(function_url_event(altered, encoded=False), app.context)
+        change_receiver(app, case.platform, clock=lambda: CASES.now_ms, settings=case.settings)
+        answer = app.handler(function_url_event(altered), app.context)
     assert answer["statusCode"] == {"shopify": 401, "stripe": 400}[case.platform]
     assert items(stack) == {}

@@ -28,7 +28,7 @@ PLACES = {
         "timestamps",
     },
     "adapters": {"ledger", "openai", "parameters", "parking", "queue"},
-    "paths": {"function_url", "privacy", "receive", "sender"},
+    "paths": {"event_bus", "function_url", "privacy", "receive", "sender"},
     "reports": {"observability"},
     "wiring": {"wiring"},
 }  # fmt: skip

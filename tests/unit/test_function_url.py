@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion_relay import event
-from conversion_relay.delivery import Delivery, Outcome
+from conversion_relay.delivery import Delivery, Handshake, Outcome
 from conversion_relay.function_url import answer, delivery_in
 from tests.fakes import an_order
 
@@ -33,6 +33,24 @@ def test_request_as_a_delivery() -> None:
         headers={"x-shopify-topic": "orders/create", "content-type": "application/json"},
         body=b'{"id": 1}',
     )
+
+
+@pytest.mark.parametrize(
+    ("domain", "given", "origin"),
+    [
+        ("abc123.lambda-url.us-east-1.on.aws", "", "https://abc123.lambda-url.us-east-1.on.aws"),
+        ("abc123.lambda-url.us-east-1.on.aws", "https://hooks.example.com", "https://hooks.example.com"),
+        (None, "https://hooks.example.com", "https://hooks.example.com"),
+        ("", "", ""),
+        (None, "", ""),
+    ],
+)
+def test_origin_is_the_domain_called_unless_another_stands_in_front(
+    domain: str | None, given: str, origin: str
+) -> None:
+    context = REQUEST["requestContext"] | ({} if domain is None else {"domainName": domain})
+
+    assert delivery_in({**REQUEST, "requestContext": context}, origin=given).origin == origin
 
 
 def test_a_get_has_no_body() -> None:
@@ -95,6 +113,22 @@ def test_answer_tells_outcome_reason_and_key() -> None:
     assert json.loads(told["body"]) == {
         "outcome": "recorded", "reason": "recorded", "key": "order_created#shopify:1",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("handshake", "headers", "body"),
+    [
+        (Handshake(), {}, ""),
+        (Handshake(text="<script>"), {}, "<script>"),
+        (Handshake({"validation-token": "t-1"}), {"validation-token": "t-1"}, ""),
+        (Handshake({"content-type": "application/json"}, "{}"), {"content-type": "application/json"}, "{}"),
+    ],
+)
+def test_a_handshake_is_sent_back_as_plain_text(handshake: Handshake, headers: dict[str, str], body: str) -> None:
+    told = answer(Outcome("handshake", 200, "handshake", "answered", handshake=handshake))
+
+    plain = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+    assert told == {"statusCode": 200, "headers": plain | headers, "body": body}
 
 
 def test_answer_keeps_details_and_events_to_ourselves() -> None:

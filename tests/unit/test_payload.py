@@ -172,6 +172,49 @@ def test_integer(value: object, integer: int | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (214, Decimal(214)),
+        (-3, Decimal(-3)),
+        (0, Decimal(0)),
+        (Decimal("1.50"), Decimal("1.50")),
+        ("214", Decimal(214)),
+        (" 12.5 ", Decimal("12.5")),
+        ("-0.001", Decimal("-0.001")),
+        ("9" * 18, Decimal("9" * 18)),
+        ("9" * 19, None),
+        (10**18, None),
+        ("1e3", None),
+        (Decimal("1E+30"), None),
+        (Decimal("NaN"), None),
+        (Decimal("Infinity"), None),
+        ("1,50", None),
+        ("1.", None),
+        (".5", None),
+        ("+1", None),
+        ("0x10", None),
+        ("٢", None),
+        ("", None),
+        (True, None),
+        (1.5, None),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
+    ids=lambda each: ascii(each)[:24],
+)
+def test_number(value: object, number: Decimal | None) -> None:
+    assert payload.number({"x": value}, "x") == number
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_any_text_is_a_finite_number_or_none(text: str) -> None:
+    found = payload.number({"x": text}, "x")
+
+    assert found is None or found.is_finite()
+
+
+@pytest.mark.parametrize(
     ("value", "flag"),
     [
         (True, True),

@@ -11,6 +11,7 @@ from conversion_relay import event
 from conversion_relay.delivery import (
     Conversion,
     Delivery,
+    Handshake,
     Ignored,
     Memory,
     NotUnderstood,
@@ -317,6 +318,51 @@ def test_p6_missing_secret_refuses_everything_and_says_what_to_do() -> None:
     assert world.nothing_written
 
 
+def source_that(
+    *, verify: Any = verify, handshake: Any = lambda _: None, normalize: Normalize = lambda *_: Ignored("x", "y")
+) -> Source:
+    return Source("test", verify, normalize, lambda _: None, lambda _: None, handshake=handshake)
+
+
+@pytest.mark.parametrize(
+    "bug", [KeyError(PERSONAL), ValueError(PERSONAL), RecursionError()], ids=lambda e: type(e).__name__
+)
+@pytest.mark.parametrize("rotated", [None, ["new"]], ids=["known secrets", "after a rotation"])
+def test_p6_a_defect_in_verify_accepts_nothing_and_does_not_crash(bug: Exception, rotated: list[str] | None) -> None:
+    # Given a check with a defect, met at once or only with a secret that was fetched afresh
+    def verify(delivery: Delivery, secrets: Sequence[str], now_ms: int) -> None:
+        if rotated is not None and list(secrets) != rotated:
+            raise Refused("signature_wrong", "fits none")
+        raise bug
+
+    store = ParameterStore("new", cached="old")
+    world = World()
+    receiver = Receiver(
+        source_that(verify=verify), Secrets(store.fetch), world.ledger, world.parking, Settings(), lambda: NOW_MS
+    )
+
+    # When a delivery comes
+    outcome = receiver.receive(Delivery("POST", "/", "", {"signature": SECRET}, PERSONAL.encode()))
+
+    # Then it is a failure that the source sends again, which says where and nothing of the content
+    assert (outcome.kind, outcome.http, outcome.reason) == ("failed", 500, "verification_failed")
+    assert outcome.detail == f"{type(bug).__name__} in the check of the test source; nothing is accepted"
+    assert world.nothing_written
+
+
+def test_a_handshake_is_answered_before_anything_is_read_or_written() -> None:
+    asked = Handshake({"validation-token": "t-1"}, "t-1")
+    world = World(secrets=Secrets(ParameterStore("", down=True).fetch))
+    receiver = Receiver(
+        source_that(handshake=lambda _: asked), world.secrets, world.ledger, world.parking, Settings(), lambda: NOW_MS
+    )
+
+    outcome = receiver.receive(Delivery("GET", "/", "", {}, b""))
+
+    assert (outcome.kind, outcome.http, outcome.reason, outcome.handshake) == ("handshake", 200, "handshake", asked)
+    assert world.nothing_written
+
+
 @dataclass
 class ParameterStore:
     """A parameter whose cached value may lag behind; ``fetches`` counts the reads past the cache."""
@@ -354,6 +400,20 @@ def test_a_rotation_is_in_use_at_once() -> None:
 
     # Then the secrets are fetched once, and it is accepted
     assert (outcome.kind, store.fetches) == ("recorded", 1)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kind"),
+    [
+        (f"[shop.example.com] {SECRET}", "recorded"),
+        (f"[other.example.com] {SECRET}", "refused"),
+        (f"[other.example.com] {OLD_SECRET}\n{SECRET}", "recorded"),
+        (f"[shop.example.com] {OLD_SECRET}\n{SECRET}", "refused"),
+    ],
+    ids=["its own", "another's", "that of all others", "that of all others, but it has its own"],
+)
+def test_a_delivery_is_checked_with_the_secrets_of_its_tenant(parameter: str, kind: str) -> None:
+    assert World(secrets=Secrets(ParameterStore(parameter).fetch)).receive().kind == kind
 
 
 def test_both_secrets_of_a_rotation_are_accepted() -> None:

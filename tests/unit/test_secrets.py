@@ -45,6 +45,11 @@ def test_one_secret_a_line_and_two_at_most(value: str, secrets: tuple[str, ...])
     assert Secrets(Parameter(value)).active() == secrets
 
 
+def test_who_names_no_tenant_gets_the_secret_of_all_others_only() -> None:
+    assert Secrets(Parameter("[shop-a] one")).active() == ()
+    assert Secrets(Parameter("[shop-a] one\ntwo")).active() == ("two",)
+
+
 @pytest.mark.parametrize("value", [None, "", " ", "\n \r\n"])
 def test_no_secret_is_said_never_an_empty_one(value: str | None) -> None:
     secrets = Secrets(Parameter(value))

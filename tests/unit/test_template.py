@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from conversion_relay.settings import Settings
 from tools.lint_template import problems
-from tools.template import ROOT, of_type, read
+from tools.template import ROOT, of_type, read, statements
 
 TEMPLATE = read()
 RESOURCES = TEMPLATE["Resources"]
@@ -39,21 +39,18 @@ def logs_of(function: str) -> set[tuple[str, str]]:
     return {("logs:CreateLogStream", f"{function}Logs.Arn"), ("logs:PutLogEvents", f"{function}Logs.Arn")}
 
 
+def receiver(function: str, *sources: str, bus: bool = False) -> set[tuple[str, str]]:
+    """What a receiver may do: record, remember, park under its sources' names, and read their signing secrets."""
+    own = {("s3:PutObject", f"${{ParkingBucket.Arn}}/{source}/*") for source in sources}
+    own |= {("ssm:GetParameter", f"{PARAMETER}/signing-secrets/{source}") for source in sources}
+    given_up = {("sqs:SendMessage", f"{function.removesuffix('Receiver')}BusFailures.Arn")} if bus else set()
+    return {("dynamodb:GetItem", LEDGER), ("dynamodb:PutItem", LEDGER), *own, *given_up, *logs_of(function)}
+
+
+# A row for each role: whoever adds a function adds the row of its role, and nothing else here.
 MAY = {
-    "ShopifyReceiverRole": {
-        ("dynamodb:GetItem", LEDGER),
-        ("dynamodb:PutItem", LEDGER),
-        ("s3:PutObject", "${ParkingBucket.Arn}/shopify/*"),
-        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/shopify"),
-        *logs_of("ShopifyReceiver"),
-    },
-    "StripeReceiverRole": {
-        ("dynamodb:GetItem", LEDGER),
-        ("dynamodb:PutItem", LEDGER),
-        ("s3:PutObject", "${ParkingBucket.Arn}/stripe/*"),
-        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/stripe"),
-        *logs_of("StripeReceiver"),
-    },
+    "ShopifyReceiverRole": receiver("ShopifyReceiver", "shopify", bus=True),
+    "StripeReceiverRole": receiver("StripeReceiver", "stripe", bus=True),
     "OutboxRole": {
         *READ_STREAM,
         ("sqs:SendMessage", "Queue.Arn"),
@@ -85,12 +82,15 @@ MAY = {
 
 
 def allowed_by(role: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for policy in role["Properties"]["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement["Effect"] == "Allow"
-            actions, resource = statement["Action"], statement["Resource"]
+    """Every action and the resource that it is for. A statement of another form than Allow, Action, Resource fails."""
+    for statement in statements(role):
+        assert (statement["Effect"], {*statement} - {"Sid", "Condition"}) == ("Allow", {"Effect", "Action", "Resource"})
+        resources, actions = (
+            each if isinstance(each, list) else [each] for each in (statement["Resource"], statement["Action"])
+        )
+        for resource in resources:
             arn = ".".join(resource["Fn::GetAtt"]) if "Fn::GetAtt" in resource else resource["Fn::Sub"]
-            yield from ((action, arn) for action in ([actions] if isinstance(actions, str) else actions))
+            yield from ((action, arn) for action in actions)
 
 
 def environment_of(function: str) -> dict[str, Any]:
@@ -114,9 +114,25 @@ def test_the_template_keeps_the_project_s_own_rules() -> None:
     assert problems(read()) == []
 
 
-def test_every_role_may_do_exactly_this() -> None:
-    roles = of_type(TEMPLATE, "AWS::IAM::Role")
-    assert {name: set(allowed_by(role)) for name, role in roles.items()} == MAY
+@pytest.mark.parametrize("role", sorted({f"{name}Role" for name in FUNCTIONS} | {*of_type(TEMPLATE, "AWS::IAM::Role")}))
+def test_every_role_may_do_exactly_what_its_row_says_and_reads_no_other_s_secret(role: str) -> None:
+    may = set(allowed_by(RESOURCES[role]))
+    assert may == MAY.get(role), f"{role} does not do what its row in MAY says, or has none"
+    # No row allows more than one thing: actions by name, and a path below a resource of this stack at most.
+    assert [action for action, _ in may if "*" in action] == []
+    assert [arn for _, arn in may if "*" in arn.removesuffix("/*") or not arn.removesuffix("/*")] == []
+    # Secrets one by one, by the stack's own names, and no secret that another role reads too.
+    secrets = {(action, arn) for action, arn in may if action.startswith(("ssm:", "secretsmanager:", "kms:"))}
+    assert {(action, arn.rpartition("/")[0]) for action, arn in secrets} <= {
+        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets"), ("ssm:GetParameter", PARAMETER),
+    }  # fmt: skip
+    assert [arn for _, arn in secrets if "*" in arn] == []
+    assert secrets & {each for name, row in MAY.items() if name != role for each in row} == set()
+
+
+def test_there_are_no_permissions_beside_the_roles() -> None:
+    beside = [name for name, each in RESOURCES.items() if each["Type"].startswith("AWS::IAM::")]
+    assert sorted(beside) == sorted(MAY)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -138,12 +154,11 @@ def test_only_a_receiver_has_an_address() -> None:
     ]
 
 
-@pytest.mark.parametrize(("receiver", "source"), [("ShopifyReceiver", "shopify"), ("StripeReceiver", "stripe")])
-def test_each_receiver_knows_the_name_of_its_own_secret_alone(receiver: str, source: str) -> None:
-    path = environment_of(receiver)["SIGNING_SECRETS_PATH"]
-    assert path == {"Fn::Sub": "/${AWS::StackName}/signing-secrets"}
-    readable = {arn for action, arn in allowed_by(RESOURCES[f"{receiver}Role"]) if action == "ssm:GetParameter"}
-    assert readable == {f"{PARAMETER}/signing-secrets/{source}"}
+@pytest.mark.parametrize(
+    "receiver", [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]]
+)
+def test_a_receiver_is_told_where_secrets_are_and_none_itself(receiver: str) -> None:
+    assert environment_of(receiver)["SIGNING_SECRETS_PATH"] == {"Fn::Sub": "/${AWS::StackName}/signing-secrets"}
 
 
 def test_the_key_is_never_in_the_template_only_its_name() -> None:
@@ -199,10 +214,11 @@ def test_an_outage_makes_no_message_dead_before_its_event_expires() -> None:
 
 @pytest.mark.parametrize("store", [*of_type(TEMPLATE, "AWS::SQS::Queue"), "ParkingBucket"])
 def test_queues_and_bucket_refuse_whatever_is_not_tls(store: str) -> None:
-    (statement,) = RESOURCES[f"{store}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    statement, *others = RESOURCES[f"{store}Policy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Action"] in ("sqs:*", "s3:*")
+    assert bool(others) is store.endswith("BusFailures")  # only EventBridge may write without a role
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -237,6 +253,67 @@ def test_the_stream_has_no_more_than_the_two_readers_that_it_serves() -> None:
         e for f in FUNCTIONS.values() for e in f["Properties"].get("Events", {}).values() if e["Type"] == "DynamoDB"
     ]
     assert len(readers) == 2
+
+
+# The partner event buses ---------------------------------------------------------------------------------------------
+
+BUSES = [("Shopify", "ShopifyReceiver"), ("Stripe", "StripeReceiver")]
+
+
+@pytest.mark.parametrize(("source", "receiver"), BUSES)
+def test_a_bus_takes_one_partner_event_source_and_its_rule_nothing_else(source: str, receiver: str) -> None:
+    event_source = {"Ref": f"{source}EventSource"}
+    bus = RESOURCES[f"{source}Bus"]["Properties"]
+    assert bus == {"Name": event_source, "EventSourceName": event_source}
+    rule = RESOURCES[f"{source}BusRule"]["Properties"]
+    assert rule["EventBusName"] == {"Ref": f"{source}Bus"}
+    assert rule["EventPattern"] == {"source": [event_source], "account": [{"Ref": "AWS::AccountId"}]}
+    assert environment_of(receiver)[f"{source.upper()}_EVENT_SOURCE"] == event_source
+
+
+@pytest.mark.parametrize(("source", "receiver"), BUSES)
+def test_what_a_bus_gives_up_is_kept(source: str, receiver: str) -> None:
+    failures = {"Fn::GetAtt": [f"{source}BusFailures", "Arn"]}
+    (target,) = RESOURCES[f"{source}BusRule"]["Properties"]["Targets"]
+    assert target["Arn"] == {"Fn::GetAtt": [receiver, "Arn"]}
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 24 * 3600, "MaximumRetryAttempts": 185}
+    assert target["DeadLetterConfig"] == {"Arn": failures}
+    retries = RESOURCES[f"{source}BusRetries"]["Properties"]
+    assert (retries["FunctionName"], retries["Qualifier"]) == ({"Ref": receiver}, "$LATEST")
+    assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (2, 6 * 3600)
+    assert retries["DestinationConfig"] == {"OnFailure": {"Destination": failures}}
+
+
+@pytest.mark.parametrize(("source", "receiver"), BUSES)
+def test_only_the_rule_may_start_the_receiver_and_write_into_its_queue(source: str, receiver: str) -> None:
+    rule = {"Fn::GetAtt": [f"{source}BusRule", "Arn"]}
+    permissions = [
+        each["Properties"]
+        for each in of_type(TEMPLATE, "AWS::Lambda::Permission").values()
+        if each["Properties"]["FunctionName"] == {"Ref": receiver}
+    ]
+    assert permissions == [
+        {
+            "Action": "lambda:InvokeFunction",
+            "FunctionName": {"Ref": receiver},
+            "Principal": "events.amazonaws.com",
+            "SourceArn": rule,
+        }
+    ]
+    _, allowed = RESOURCES[f"{source}BusFailuresPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": rule}}
+
+
+@pytest.mark.parametrize("source", [source for source, _ in BUSES])
+def test_without_a_partner_event_source_nothing_of_the_bus_is_made(source: str) -> None:
+    of_the_bus = {name: each for name, each in RESOURCES.items() if name.startswith(f"{source}Bus")}
+    assert {each.get("Condition") for each in of_the_bus.values()} == {f"Has{source}Bus"}
+    assert len(of_the_bus) == 7
+    assert TEMPLATE["Parameters"][f"{source}EventSource"]["Default"] == ""
+    # And it is refused without the function that takes its events.
+    (assertion,) = TEMPLATE["Rules"][f"{source}EventSourceNeeds{source}"]["Assertions"]
+    assert assertion["Assert"] == {"Fn::Equals": [{"Ref": f"Enable{source}"}, "yes"]}
 
 
 # Settings ------------------------------------------------------------------------------------------------------------
@@ -278,6 +355,8 @@ def test_the_code_takes_every_value_that_the_template_takes(parameter: str, valu
         ("SendEvery", "rate(1 hour)"),
         ("DefaultPhoneRegion", "DE"),
         ("ShopDomains", "a.myshopify.com,b-2.myshopify.com"),
+        ("ShopifyEventSource", "aws.partner/shopify.com/313809895425/my-app_1"),
+        ("StripeEventSource", "aws.partner/stripe.com/ed_test_61PgtRTG5aTCIz98516PLsRGLISQK0Otk6FWKjBrcDia"),
         ("StorefrontOrigin", "https://www.example.com"),
         ("SiteOrigin", "https://www.example.com"),
         ("StripeAccounts", "acct_1Qw2Er3Ty4,acct_5Ui6Op7As8"),
@@ -310,6 +389,12 @@ def test_a_good_value_is_taken(parameter: str, value: str) -> None:
         ("DefaultPhoneRegion", "DEU"),
         ("ShopDomains", "www.example.com"),
         ("ShopDomains", "a.myshopify.com, b.myshopify.com"),
+        ("ShopifyEventSource", "aws.partner/stripe.com/ed_61Pg"),
+        ("ShopifyEventSource", "arn:aws:events:us-east-1::event-source/aws.partner/shopify.com/1234567/relay"),
+        ("ShopifyEventSource", "aws.partner/shopify.com/1234567/a,b"),
+        ("ShopifyEventSource", "awsxpartner/shopify.com/1234567/relay"),
+        ("StripeEventSource", "aws.partner/stripe.com/"),
+        ("StripeEventSource", "aws.partner/stripe.com/*"),
         ("StorefrontOrigin", "https://www.example.com/"),
         ("StorefrontOrigin", "http://www.example.com"),
         ("SiteOrigin", "www.example.com"),
@@ -346,7 +431,7 @@ def test_aws_shows_every_text_as_it_is_written() -> None:
 # Who is told ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("queue", ["DeadLetterQueue", "OutboxFailures", "PrivacyFailures"])
+@pytest.mark.parametrize("queue", [each for each in of_type(TEMPLATE, "AWS::SQS::Queue") if each != "Queue"])
 def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
     watching = [
         alarm["Properties"]
@@ -434,6 +519,7 @@ def test_boto3_comes_from_the_runtime() -> None:
         (("Resources", "SenderLogs", "Properties"), {}, "no RetentionInDays"),
         (("Resources", "SenderRole", "Properties", "ManagedPolicyArns"), [], "managed policies"),
         (("Resources", "Queue", "Properties", "QueueName"), "events", "QueueName is fixed"),
+        (("Resources", "ShopifyBusPermission", "Properties", "FunctionName"), "relay", "FunctionName is fixed"),
         (("Resources", "Sender", "Properties", "Events", "Run", "Properties", "OmitName"), False, "fixed name"),
         (
             ("Resources", "Outbox", "Properties", "Events", "Recorded", "Properties", "DestinationConfig"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion_relay.timestamps import from_iso, from_unix
+from conversion_relay.timestamps import from_iso, from_rfc2822, from_unix, from_unix_ms
 
 NOON_MS = 1795348800000  # 2026-11-22T12:00:00Z
 
@@ -101,3 +101,63 @@ def test_unix_seconds(seconds: int, milliseconds: int) -> None:
 @pytest.mark.parametrize("value", [-1, 253402300800, 10**30, 1.5, Decimal("1"), True, "1795186796", None, [], {}])
 def test_what_is_no_unix_time(value: object) -> None:
     assert from_unix(value) is None
+
+
+@pytest.mark.parametrize(
+    ("milliseconds"),
+    [0, 1, 1795186796123, 253402300799_000],
+)
+def test_unix_milliseconds(milliseconds: int) -> None:
+    assert from_unix_ms(milliseconds) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "value", [-1, 253402300799_001, 10**30, 1.5, Decimal("1"), True, "1795186796123", None, [], {}]
+)
+def test_what_are_no_unix_milliseconds(value: object) -> None:
+    assert from_unix_ms(value) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("Sun, 22 Nov 2026 12:00:00 +0000", NOON_MS),
+        ("Sun, 22 Nov 2026 07:00:00 -0500", NOON_MS),
+        ("Sun, 22 Nov 2026 12:00:00 GMT", NOON_MS),
+        ("22 Nov 2026 12:00:00 +0000", NOON_MS),
+        (" Sun, 22 Nov 2026 12:00:00 +0000\n", NOON_MS),
+        # The day of the week is decoration; the date decides
+        ("Mon, 22 Nov 2026 12:00:00 +0000", NOON_MS),
+    ],
+)
+def test_rfc_2822_with_a_zone(text: str, milliseconds: int) -> None:
+    assert from_rfc2822(text) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Sun, 22 Nov 2026 12:00:00 -0000",  # RFC 2822: a time whose zone nobody knows
+        "Sun, 22 Nov 2026 12:00:00",
+        "2026-11-22T12:00:00Z",
+        "Sun, 32 Nov 2026 12:00:00 +0000",
+        "Sun, 22 Nov 2026 25:00:00 +0000",
+        "Sun, 22 Nov 99999 12:00:00 +0000",
+        "Sun, 22 Nov 2026 12:00:00 +99999999",
+        "Sun, 22 Nov 2026 12:00:00 +0000" + " " * 40,
+        "Sun",
+        "",
+        None,
+        1795348800,
+        True,
+        [],
+    ],
+    ids=ascii,
+)
+def test_what_is_no_rfc_2822_time(value: object) -> None:
+    assert from_rfc2822(value) is None
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_any_text_is_an_rfc_2822_time_or_none(text: str) -> None:
+    assert isinstance(from_rfc2822(text), int | None)

@@ -53,7 +53,7 @@ def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
 
 
 def unaddressed(delivery: Delivery, outcome: Outcome) -> None:
-    """The line of a request that no source has the path of. The path itself stays out: it may hold a token."""
+    """The line of what is for no source: by its path, which stays out because it may hold a token, or by its bus."""
     logger.warning(
         outcome.detail,
         extra={"outcome": outcome.kind, "reason": outcome.reason, "http": outcome.http, "bytes": len(delivery.body)},

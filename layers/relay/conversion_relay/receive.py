@@ -4,6 +4,7 @@
 
     the platform tries the address ▶ handshake 200
     no secret ─────────────────────▶ refused 503        verify fails ──▶ refused 401 (400, 403), nothing written
+    a defect in verify ────────────▶ failed 500, nothing written
     not understood, or over 6 MB ──▶ parked 200         AWS is down ───▶ failed 500: the source sends again
     Conversion ─▶ recorded | duplicate    Remember ─▶ remembered    PrivacyRequest ─▶ compliance    Ignored ─▶ ignored
 """
@@ -100,6 +101,10 @@ class Receiver:
             )  # fmt: skip
         except SecretsUnavailable as error:
             return Outcome("failed", 503, "secrets_unavailable", f"the signing secrets could not be read: {error}")
+        except Exception as bug:
+            # A defect in a check must neither accept nor crash; once it is mended, the source's next attempt counts.
+            detail = f"{type(bug).__name__} in the check of the {self.source.name} source; nothing is accepted"
+            return Outcome("failed", 500, "verification_failed", detail)
         try:
             return self._settle(delivery, now_ms)
         except LedgerUnavailable as error:

@@ -53,6 +53,7 @@ class Settings:
     call_currency: str = "USD"
 
     # Shopify
+    shopify_event_source: str = ""
     storefront_origin: str = ""
     shop_domains: frozenset[str] = frozenset()
     shopify_money: Literal["shop", "presentment"] = "shop"
@@ -69,6 +70,7 @@ class Settings:
     count_subscription_contracts: bool = True
 
     # Stripe
+    stripe_event_source: str = ""
     site_origin: str = ""
     stripe_accounts: frozenset[str] = frozenset()
     stripe_test_mode: Literal["ignore", "count"] = "ignore"
@@ -135,6 +137,14 @@ _RULES: Final = {
     "PUBLIC_ORIGIN": _ORIGIN,
     "MIN_CALL_SECONDS": (re.compile(r"\d{1,4}"), "a number of seconds from 0 to 9999"),
     "CALL_CURRENCY": (re.compile(r"[A-Z]{3}"), "a currency code of three capitals, such as USD"),
+    "SHOPIFY_EVENT_SOURCE": (
+        re.compile(r"aws\.partner/shopify\.com(/[A-Za-z0-9._-]+)+"),
+        "a partner event source such as aws.partner/shopify.com/1234567/relay",
+    ),
+    "STRIPE_EVENT_SOURCE": (
+        re.compile(r"aws\.partner/stripe\.com(/[A-Za-z0-9._-]+)+"),
+        "a partner event source such as aws.partner/stripe.com/ed_61PgtRTG5aTCIz98516PLsRG",
+    ),
     "STRIPE_ACCOUNTS": (
         re.compile(r"acct_[A-Za-z0-9]+(,acct_[A-Za-z0-9]+)*"),
         "a comma list of account ids such as acct_1Qw2Er3Ty4,acct_5Ui6Op7As8, without blanks",
