@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from conversion_relay.ledger import DAY_S, Contended
+from conversion_relay.ledger import AMEND_MARGIN_MS, DAY_S, Contended, Written
 from conversion_relay.secrets import SecretMissing
 
 if TYPE_CHECKING:
@@ -26,16 +26,22 @@ class InMemoryLedger:
     conversions: dict[str, dict[str, Any]] = field(default_factory=dict)
     memories: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
     requests: dict[str, PrivacyRequest] = field(default_factory=dict)
+    held_until_ms: dict[str, int] = field(default_factory=dict)
 
-    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded:
+    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Written:
         """As `Ledger.record`."""
-        new = [each for each in (conversion, *conversion.also) if each.key not in self.conversions]
-        if not new:
-            return "duplicate"
+        told = (conversion, *conversion.also)
+        new = [each for each in told if each.key not in self.conversions]
+        better = [each for each in told if each.amends and self._is_amended_by(each, now_ms)]
         if conversion.remember is not None:
             self.remember(conversion.remember, now_ms)
-        self.conversions |= {each.key: each.event.wire() for each in new}
-        return "recorded"
+        self.conversions |= {each.key: each.event.wire() for each in (*new, *better)}
+        self.held_until_ms |= {each.key: now_ms + each.hold_s * 1000 for each in new if each.hold_s}
+        return Written([each.key for each in new], [each.key for each in better])
+
+    def _is_amended_by(self, conversion: Conversion, now_ms: int) -> bool:
+        still_held = self.held_until_ms.get(conversion.key, 0) > now_ms + AMEND_MARGIN_MS
+        return still_held and self.conversions[conversion.key] != conversion.event.wire()
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:
         """As `Ledger.remember`."""

@@ -1,6 +1,7 @@
 """Forwards newly recorded conversions from the ledger's stream to the queue; raises if any of them is not there."""
 
 import os
+import time
 from typing import Any
 
 import boto3
@@ -17,5 +18,5 @@ queue = Queue(boto3.client("sqs"), settings.queue_url)
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: object) -> None:  # noqa: ARG001 - Lambda's signature
     conversions = [conversion_in(record["dynamodb"]["NewImage"]) for record in event["Records"]]
-    queue.forward(conversions)
+    queue.forward(conversions, time.time_ns() // 1_000_000)
     logger.info("forwarded to the queue", extra={"conversions": len(conversions)})

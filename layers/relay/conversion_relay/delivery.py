@@ -52,6 +52,8 @@ class NotUnderstood(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.remember: Memory | None = None
+        """What it tells all the same: written before it is parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,18 @@ class Conversion:
 
     ``also`` are further conversions that this delivery settles: a payment that waited for the trial that this one
     reports. They are written together with it and with what is remembered, or nothing is.
+
+    ``hold_s``: do not send it before so many seconds have passed, because a delivery that is due any moment may tell
+    more. ``amends``: if the conversion is recorded already and still held, this event takes the place of the recorded
+    one. The source answers for it that the event sent does not depend on the order of the deliveries.
     """
 
     event: Event
     subject: str
     remember: Memory | None = None
     also: Sequence[Conversion] = ()
+    hold_s: int = 0
+    amends: bool = False
 
     @property
     def key(self) -> str:

@@ -9,13 +9,17 @@ Items of the table, told apart by their key ``pk``::
 ``status`` of a conversion::
 
     recorded ──▶ sent | rejected | expired        (``shadow``: recorded in shadow mode, never sent)
+
+A conversion with ``hold_until_ms`` is not sent before that time, and until shortly before it a delivery that knows more
+may put a better event in the place of the stored one (``_amendment``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,6 +36,27 @@ DAY_S: Final = 86_400
 
 Recorded = Literal["recorded", "duplicate"]
 Settled = Literal["sent", "rejected", "expired"]
+
+AMEND_MARGIN_MS: Final = 60_000
+"""Amending ends this long before the hold does. It covers how far the clocks of two functions may differ (AWS keeps
+them within a second) and the longest that one takes from reading its clock to the write: its time-out, 30 s at most.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the conversions of one delivery, by key: new, amended while they were held, or known already."""
+
+    recorded: Sequence[str] = ()
+    amended: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The event of a conversion as the ledger has it now; before ``hold_until_ms`` it may still be amended."""
+
+    event: str
+    hold_until_ms: int
 
 
 class LedgerUnavailable(Exception):
@@ -61,37 +86,52 @@ class Ledger:
         shadow = settings.delivery_mode == "shadow"
         return cls(client, settings.ledger_table, ttl_days=settings.ledger_ttl_days, shadow=shadow)
 
-    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded:
+    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Written:
         """Write a conversion if it is new, together with the memory and the further conversions that belong to it.
 
-        ``origin`` says whence it came (source, tenant, delivery), for people who ask later.
+        One that is recorded already is amended if it ``amends`` and the recorded one is still held; else it stays as it
+        is. All of it is one write. ``origin`` says whence it came (source, tenant, delivery), for people who ask later.
 
         Raises:
+            Contended: what is remembered has changed since it was read; nothing was written.
             LedgerUnavailable: nothing was written, or nobody knows.
         """
-        new = [conversion, *conversion.also]
+        new: list[Conversion] = [conversion, *conversion.also]
+        held: list[Conversion] = []
         while True:
-            puts = [self._conversion_put(each, now_ms, origin) for each in new]
+            writes = [{"Put": self._conversion_put(each, now_ms, origin)} for each in new]
+            writes += [{"Update": self._amendment(each, now_ms)} for each in held]
             if conversion.remember is not None:
-                puts.append(self._memory_put(conversion.remember, now_ms, origin.get("tenant")))
-            with _available("record the conversion"):
-                try:
-                    if len(puts) == 1:
-                        self._client.put_item(**puts[0])
-                    else:
-                        self._client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
-                    return "recorded"
-                except self._client.exceptions.ConditionalCheckFailedException:
-                    return "duplicate"
-                except self._client.exceptions.TransactionCanceledException as error:
-                    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-                    known = [i for i, code in enumerate(codes[: len(new)]) if code == "ConditionalCheckFailed"]
-                    if not known:
-                        raise Contended("another delivery changed what is remembered at the same time") from error
-            # One of several is there already: the others are written without it.
-            new = [each for i, each in enumerate(new) if i not in known]
-            if not new:
-                return "duplicate"
+                writes.append({"Put": self._memory_put(conversion.remember, now_ms, origin.get("tenant"))})
+            refused = self._write(writes)
+            if refused is None:
+                return Written([each.key for each in new], [each.key for each in held])
+            tried = [*new, *held]
+            if not [index for index in refused if index < len(tried)]:
+                raise Contended("another delivery changed what is remembered at the same time")
+            # Those that are there already are amended instead; those that cannot be amended stay as they are.
+            held = [each for i, each in enumerate(tried) if (i >= len(new)) != (i in refused) and each.amends]
+            new = [each for i, each in enumerate(new) if i not in refused]
+
+    def _write(self, writes: Sequence[Any]) -> list[int] | None:
+        """Do all of the writes, or none: which of them were refused by their condition, None when all is written."""
+        with _available("record the conversion"):
+            try:
+                match writes:
+                    case []:
+                        return None
+                    case [{"Put": put}]:
+                        self._client.put_item(**put)
+                    case [{"Update": update}]:
+                        self._client.update_item(**update)
+                    case _:
+                        self._client.transact_write_items(TransactItems=writes)
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return [0]
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+                return [index for index, code in enumerate(codes) if code == "ConditionalCheckFailed"]
+        return None
 
     def _conversion_put(self, conversion: Conversion, now_ms: int, origin: Mapping[str, str | None]) -> Any:
         # The first delivery of a conversion wins; the write is the check:
@@ -108,9 +148,43 @@ class Ledger:
             "event": {"S": conversion.event.to_json()},
             "recorded_ms": {"N": str(now_ms)},
             "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
+            **({"hold_until_ms": {"N": str(now_ms + conversion.hold_s * 1000)}} if conversion.hold_s else {}),
             **{name: {"S": value} for name, value in origin.items() if value},
         }
         return {"TableName": self._table, "Item": item, "ConditionExpression": is_new}
+
+    def _amendment(self, conversion: Conversion, now_ms: int) -> Any:
+        # A better event may take the place of the stored one as long as nobody can have sent it:
+        #
+        #   0 s    invoice.paid    ─▶ recorded, held for 600 s; the outbox queues it, SQS hides it until 600 s
+        #   2 s    session         ─▶ amended: the item's event is replaced, the message on the queue is not
+        #   540 s                  ─▶ from here on every amendment is refused (the margin of 60 s)
+        #   600 s  sender          ─▶ sends the event of the item, not that of the message; so does every resend
+        #
+        # Both sides read the same hold_until_ms, so no event changes after it may have been sent: what goes out twice
+        # goes out with the same bytes (P2), whatever delays the queue.
+        unsent = "#status = :status"
+        still_held = "hold_until_ms > :amendable"
+        says_something_new = "event <> :event"
+        return {
+            "TableName": self._table,
+            "Key": {"pk": {"S": conversion.key}},
+            "UpdateExpression": "SET event = :event, amended_ms = :now",
+            "ConditionExpression": f"{unsent} AND {still_held} AND {says_something_new}",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":status": {"S": self._status},
+                ":amendable": {"N": str(now_ms + AMEND_MARGIN_MS)},
+                ":event": {"S": conversion.event.to_json()},
+                ":now": {"N": str(now_ms)},
+            },
+        }
+
+    def stored(self, key: str) -> Stored | None:
+        """The event that a conversion has now, read consistently; None when it was erased."""
+        with _available("read the conversion"):
+            item = self._client.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True).get("Item")
+        return None if item is None else Stored(item["event"]["S"], int(item.get("hold_until_ms", {"N": "0"})["N"]))
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:
         """Write a memory.
@@ -204,9 +278,9 @@ class Ledger:
                 return
 
 
-def conversion_in(image: Mapping[str, Any]) -> tuple[str, str]:
-    """Key and event text of a conversion in a stream record's ``NewImage``."""
-    return image["pk"]["S"], image["event"]["S"]
+def conversion_in(image: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Key, event text and end of the hold (0: not held) of a conversion in a stream record's ``NewImage``."""
+    return image["pk"]["S"], image["event"]["S"], int(image.get("hold_until_ms", {"N": "0"})["N"])
 
 
 @contextmanager
