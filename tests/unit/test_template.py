@@ -13,7 +13,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from conversion_relay.ledger import AMEND_MARGIN_MS
+from conversion_relay.queue import MAX_DELAY_S
 from conversion_relay.settings import Settings
+from conversion_relay.sources.stripe.event import HOLD_S
 from tools.lint_template import problems
 from tools.template import ROOT, of_type, read
 
@@ -50,6 +53,7 @@ MAY = {
     "StripeReceiverRole": {
         ("dynamodb:GetItem", LEDGER),
         ("dynamodb:PutItem", LEDGER),
+        ("dynamodb:UpdateItem", LEDGER),
         ("s3:PutObject", "${ParkingBucket.Arn}/stripe/*"),
         ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/stripe"),
         *logs_of("StripeReceiver"),
@@ -65,6 +69,7 @@ MAY = {
         ("sqs:DeleteMessage", "Queue.Arn"),
         ("sqs:ReceiveMessage", "Queue.Arn"),
         ("sqs:SendMessage", "DeadLetterQueue.Arn"),
+        ("dynamodb:GetItem", LEDGER),
         ("dynamodb:UpdateItem", LEDGER),
         ("ssm:GetParameter", f"{PARAMETER}/openai-conversions-key"),
         *logs_of("Sender"),
@@ -237,6 +242,11 @@ def test_the_stream_has_no_more_than_the_two_readers_that_it_serves() -> None:
         e for f in FUNCTIONS.values() for e in f["Properties"].get("Events", {}).values() if e["Type"] == "DynamoDB"
     ]
     assert len(readers) == 2
+
+
+def test_an_amendment_ends_before_the_sender_may_read_the_event() -> None:
+    longest_ms = FUNCTIONS["StripeReceiver"]["Properties"]["Timeout"] * 1000
+    assert longest_ms < AMEND_MARGIN_MS < HOLD_S * 1000 <= MAX_DELAY_S * 1000
 
 
 # Settings ------------------------------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ TYPES: Final[Mapping[str, Callable[[Received], Result]]] = {
     "payment_intent.succeeded": payments.payment_intent,
     "customer.created": payments.customer,
     "customer.deleted": _no_conversion(
-        "customer_deleted", "Stripe also deletes the subscriptions; each of those drops what is kept for it"
+        "customer_deleted", "Stripe also deletes the subscriptions; what is kept for each goes with its end"
     ),
     "charge.refunded": _no_conversion("refund", "the API knows no refund: what was counted stays counted"),
 }
