@@ -149,7 +149,7 @@ class BrokenLedger(InMemoryLedger):
     def record(self, *_: object, **__: object) -> Any:
         raise LedgerUnavailable("DynamoDB could not record the conversion (EndpointConnectionError)")
 
-    remember = recall = note = record
+    remember = recall = note = fetch_later = record
 
 
 class ContendedLedger(InMemoryLedger):

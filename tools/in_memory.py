@@ -15,7 +15,7 @@ from conversion_relay.ledger import AMEND_MARGIN_MS, DAY_S, Contended, Written
 from conversion_relay.secrets import SecretMissing
 
 if TYPE_CHECKING:
-    from conversion_relay.delivery import Conversion, Delivery, Memory, PrivacyRequest
+    from conversion_relay.delivery import Conversion, Delivery, Fetch, Memory, PrivacyRequest
     from conversion_relay.ledger import Recorded
 
 
@@ -27,6 +27,7 @@ class InMemoryLedger:
     memories: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
     requests: dict[str, PrivacyRequest] = field(default_factory=dict)
     held_until_ms: dict[str, int] = field(default_factory=dict)
+    fetches: dict[str, Fetch] = field(default_factory=dict)
 
     def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Written:
         """As `Ledger.record`."""
@@ -57,6 +58,13 @@ class InMemoryLedger:
         if facts is not None and expires_at > now_ms // 1000:
             return facts
         return self.conversions.get(key)
+
+    def fetch_later(self, fetch: Fetch, now_ms: int, tenant: str | None = None) -> Recorded:
+        """As `Ledger.fetch_later`."""
+        if fetch.key in self.fetches:
+            return "duplicate"
+        self.fetches[fetch.key] = fetch
+        return "recorded"
 
     def note(self, request: PrivacyRequest, now_ms: int) -> Recorded:
         """As `Ledger.note`."""

@@ -82,7 +82,7 @@ def statements_name_what_they_are_for(template: Template) -> Iterator[str]:
     """No ``*`` where an ARN can stand: only as the end of a path below one."""
     for name, each in of_type(template, "AWS::IAM::Role").items():
         for policy in each["Properties"]["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
+            for statement in statements(policy):
                 for action in _list(statement["Action"]):
                     if "*" in action:
                         yield f"{name}: action {action} has a wildcard"
@@ -90,6 +90,12 @@ def statements_name_what_they_are_for(template: Template) -> Iterator[str]:
                     text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
                     if "*" in text.removesuffix("/*") or text.startswith("*"):
                         yield f"{name}: resource {text} has a wildcard where an ARN can stand"
+
+
+def statements(policy: Template) -> Iterator[Template]:
+    """The statements of a policy, also those that it has under a condition only."""
+    for each in policy["PolicyDocument"]["Statement"]:
+        yield each["Fn::If"][1] if "Fn::If" in each else each
 
 
 def nothing_has_a_fixed_name(template: Template) -> Iterator[str]:

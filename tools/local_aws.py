@@ -220,8 +220,8 @@ class LocalAws:
             raise LocalAwsFailed(f"template.yaml has no parameter {', '.join(sorted(unknown))}.")
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
         self._put_secrets(stack_name, secrets or {})
-        template = json.dumps(built.template_in(self._upload(built)))
-        self._create_or_update(stack_name, template, parameters or {})
+        template = built.template_in(self._upload(built))
+        self._create_or_update(stack_name, self._upload_template(stack_name, template), parameters or {})
         stack = Stack(self, stack_name)
         if self.certificate:
             self._allow_batches(stack)
@@ -241,6 +241,12 @@ class LocalAws:
             s3.put_object(Bucket=PACKAGE_BUCKET, Key=path.name, Body=path.read_bytes())
         return PACKAGE_BUCKET
 
+    def _upload_template(self, stack_name: str, template: Mapping[str, Any]) -> str:
+        """The address of the template in S3: CloudFormation takes 51,200 bytes in a request, and 1 MB from there."""
+        key = f"{stack_name}.template.json"
+        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=key, Body=json.dumps(template).encode())
+        return f"https://s3.{REGION}.amazonaws.com/{PACKAGE_BUCKET}/{key}"
+
     def _put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
         for name, secret in secrets.items():
             leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{name}"
@@ -251,11 +257,11 @@ class LocalAws:
                 Overwrite=True,
             )
 
-    def _create_or_update(self, stack_name: str, template: str, parameters: Mapping[str, str]) -> None:
+    def _create_or_update(self, stack_name: str, template_url: str, parameters: Mapping[str, str]) -> None:
         cloudformation = self.client("cloudformation")
         wanted = {
             "StackName": stack_name,
-            "TemplateBody": template,
+            "TemplateURL": template_url,
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         }

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from conversion_relay import event
-from conversion_relay.delivery import Conversion, Memory, PrivacyRequest
-from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Stored, Written
+from conversion_relay.delivery import Conversion, Fetch, Memory, PrivacyRequest
+from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Stored, Written, fetches_in
 from conversion_relay.receive import LedgerPort
 from tests.integration.stack import empty, items, queue_depth, statuses, until
 from tools.in_memory import InMemoryLedger
@@ -144,6 +144,20 @@ def test_settling_ends_a_conversion_once_and_never_unsends_it(clean: Stack) -> N
     ledger.settle("order_created#shopify:1", "sent", "accepted by OpenAI", NOW_MS + 1)
     ledger.settle("order_created#shopify:1", "expired", "200 h old", NOW_MS + 2)
     assert statuses(clean) == {"order_created#shopify:1": "sent"}
+
+
+def test_what_is_to_be_fetched_is_noted_once_and_keeps_its_first_end(clean: Stack) -> None:
+    ledger, fetch = real(clean), Fetch("stripe:evt_1", {"id": "evt_1", "path": "/v1/invoices/in_1"})
+    assert ledger.fetch_later(fetch, NOW_MS, "acct_1A") == "recorded"
+    assert ledger.fetch_later(fetch, NOW_MS) == "duplicate"
+    assert fetches_in([items(clean)["fetch#stripe:evt_1"]]) == [
+        ("fetch#stripe:evt_1", '{"id":"evt_1","path":"/v1/invoices/in_1"}', 0)
+    ]
+    ledger.settle("fetch#stripe:evt_1", "fetched", "recorded: recorded", NOW_MS)
+    ledger.settle("fetch#stripe:evt_1", "fetched", "duplicate: duplicate", NOW_MS)
+    item = items(clean)["fetch#stripe:evt_1"]
+    assert (item["status"]["S"], item["reason"]["S"]) == ("fetched", "recorded: recorded")
+    assert ledger.recall("fetch#stripe:evt_1", NOW_MS) is None
 
 
 def test_settling_what_was_erased_meanwhile_writes_nothing(clean: Stack) -> None:

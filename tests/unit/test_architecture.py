@@ -27,15 +27,15 @@ PLACES = {
         "click", "delivery", "event", "identity", "money", "payload", "phone_regions", "secrets", "settings",
         "timestamps",
     },
-    "adapters": {"ledger", "openai", "parameters", "parking", "queue"},
-    "paths": {"function_url", "privacy", "receive", "sender"},
+    "adapters": {"ledger", "openai", "parameters", "parking", "queue", "stripe_api"},
+    "paths": {"fetch", "function_url", "privacy", "receive", "sender"},
     "reports": {"observability"},
 }  # fmt: skip
 MAY_IMPORT = {
     "pure": {"pure"},
     "sources": {"pure", "sources"},
     "adapters": {"pure"},
-    "paths": {"pure", "adapters", "sources"},
+    "paths": {"pure", "adapters", "sources", "paths"},
     "reports": {"pure", "paths"},
     "functions": {"pure", "adapters", "paths", "reports", "sources"},
 }

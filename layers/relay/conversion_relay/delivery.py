@@ -4,6 +4,7 @@ What a source's ``normalize`` answers::
 
     Conversion   a business fact to report            -> recorded, or duplicate
     Remember     a fact that a later delivery needs   -> remembered
+    Fetch        the platform holds what it is about  -> remembered, fetched after the answer
     PrivacyRequest  somebody's data is to be given out or deleted -> compliance
     Ignored      nothing to report, and why           -> ignored
 
@@ -119,6 +120,17 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """The delivery names an object that it does not hold. It is fetched once the delivery is answered.
+
+    ``key`` is ``<source>:<delivery id>``; ``facts`` say what to fetch: ids, a type, a time, nothing about a person.
+    """
+
+    key: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class PrivacyRequest:
     """A duty of the privacy laws, by the platform's order. Holds no raw personal data: digests and ids only.
 
@@ -132,7 +144,7 @@ class PrivacyRequest:
     subjects: Sequence[str] = ()
 
 
-Result = Conversion | Remember | PrivacyRequest | Ignored
+Result = Conversion | Remember | Fetch | PrivacyRequest | Ignored
 
 
 class Recall(Protocol):

@@ -5,10 +5,15 @@ Items of the table, told apart by their key ``pk``::
     order_created#shopify:6184203910411   a conversion: event, status, source, times, reason
     memory#cart#shopify:Z2NwLXVz…         a fact for a later delivery, with its version
     privacy#shopify:e1a0788a…             a privacy request that functions/privacy carries out
+    fetch#stripe:evt_65SN…                an object that functions/fetch gets from the platform
 
 ``status`` of a conversion::
 
     recorded ──▶ sent | rejected | expired        (``shadow``: recorded in shadow mode, never sent)
+
+and of an object to fetch::
+
+    to_fetch ──▶ fetched                          (``reason``: the outcome that it came to)
 
 A conversion with ``hold_until_ms`` is not sent before that time, and until shortly before it a delivery that knows more
 may put a better event in the place of the stored one (``_amendment``).
@@ -29,13 +34,14 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from conversion_relay.delivery import Conversion, Memory, PrivacyRequest
+    from conversion_relay.delivery import Conversion, Fetch, Memory, PrivacyRequest
     from conversion_relay.settings import Settings
 
 DAY_S: Final = 86_400
 
 Recorded = Literal["recorded", "duplicate"]
-Settled = Literal["sent", "rejected", "expired"]
+Settled = Literal["sent", "rejected", "expired", "fetched"]
+TO_FETCH: Final = "to_fetch"
 
 AMEND_MARGIN_MS: Final = 60_000
 """Amending ends this long before the hold does. It covers how far the clocks of two functions may differ (AWS keeps
@@ -253,23 +259,45 @@ class Ledger:
                 return "duplicate"
         return "recorded"
 
+    def fetch_later(self, fetch: Fetch, now_ms: int, tenant: str | None = None) -> Recorded:
+        """Write down, once, what has to be fetched; the stream hands it to the outbox as it does a conversion."""
+        with _available("note what to fetch"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={
+                        "pk": {"S": f"fetch#{fetch.key}"},
+                        "status": {"S": TO_FETCH},
+                        "fetch": {"S": json.dumps(fetch.facts, separators=(",", ":"), sort_keys=True)},
+                        "recorded_ms": {"N": str(now_ms)},
+                        "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
+                        **({"tenant": {"S": tenant}} if tenant else {}),
+                    },
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return "duplicate"
+        return "recorded"
+
     def settle(self, key: str, status: Settled, reason: str, now_ms: int) -> None:
-        """Write what became of a conversion. Repeating it is harmless; ``sent`` is never overwritten by another end.
+        """Write what became of a conversion, or of what was to be fetched. Repeating it is harmless: ``sent`` is never
+        overwritten by another end, nor is what was first said of a fetched object.
 
         A conversion that was erased or forgotten meanwhile stays away: nothing is written for it.
         """
-        exists_and_unsent = "attribute_exists(pk) AND #status <> :sent"
+        exists_and_is_open = "attribute_exists(pk) AND NOT #status IN (:sent, :fetched)"
         with _available("settle the conversion"):
             try:
                 self._client.update_item(
                     TableName=self._table,
                     Key={"pk": {"S": key}},
                     UpdateExpression="SET #status = :status, reason = :reason, settled_ms = :now",
-                    ConditionExpression=exists_and_unsent,
+                    ConditionExpression=exists_and_is_open,
                     ExpressionAttributeNames={"#status": "status"},
                     ExpressionAttributeValues={
                         ":status": {"S": status},
                         ":sent": {"S": "sent"},
+                        ":fetched": {"S": "fetched"},
                         ":reason": {"S": reason},
                         ":now": {"N": str(now_ms)},
                     },
@@ -278,9 +306,22 @@ class Ledger:
                 return
 
 
-def conversion_in(image: Mapping[str, Any]) -> tuple[str, str, int]:
-    """Key, event text and end of the hold (0: not held) of a conversion in a stream record's ``NewImage``."""
-    return image["pk"]["S"], image["event"]["S"], int(image.get("hold_until_ms", {"N": "0"})["N"])
+Outgoing = tuple[str, str, int]
+"""What goes on a queue: ledger key, text, end of the hold in Unix milliseconds (0: not held)."""
+
+
+def conversions_in(images: Sequence[Mapping[str, Any]]) -> list[Outgoing]:
+    """The events of the conversions among a stream's ``NewImage``s."""
+    return [
+        (image["pk"]["S"], image["event"]["S"], int(image.get("hold_until_ms", {"N": "0"})["N"]))
+        for image in images
+        if "event" in image
+    ]
+
+
+def fetches_in(images: Sequence[Mapping[str, Any]]) -> list[Outgoing]:
+    """What is to be fetched among a stream's ``NewImage``s."""
+    return [(image["pk"]["S"], image["fetch"]["S"], 0) for image in images if "fetch" in image]
 
 
 @contextmanager

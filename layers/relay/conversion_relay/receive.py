@@ -5,6 +5,7 @@
     no secret ─────────────────────▶ refused 503        verify fails ──▶ refused 401 (400, 403), nothing written
     not understood, or over 6 MB ──▶ parked 200         AWS is down ───▶ failed 500: the source sends again
     Conversion ─▶ recorded | duplicate    Remember ─▶ remembered    PrivacyRequest ─▶ compliance    Ignored ─▶ ignored
+    Fetch ─▶ remembered | duplicate
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from conversion_relay.delivery import (
     Conversion,
     Delivery,
+    Fetch,
     Ignored,
     NotUnderstood,
     Outcome,
@@ -52,6 +54,7 @@ class LedgerPort(Protocol):
     def remember(self, memory: Memory, now_ms: int, tenant: str | None) -> None: ...
     def recall(self, key: str, now_ms: int) -> Mapping[str, Any] | None: ...
     def note(self, request: PrivacyRequest, now_ms: int) -> Recorded: ...
+    def fetch_later(self, fetch: Fetch, now_ms: int, tenant: str | None) -> Recorded: ...
 
 
 class ParkingPort(Protocol):
@@ -156,6 +159,12 @@ class Receiver:
             case Remember():
                 self.ledger.remember(result.memory, now_ms, self.source.tenant(delivery))
                 return Outcome("remembered", 200, result.reason, result.detail, f"memory#{result.memory.key}")
+            case Fetch():
+                if self.ledger.fetch_later(result, now_ms, self.source.tenant(delivery)) == "duplicate":
+                    detail = "this delivery is noted already, its object is fetched or was"
+                    return Outcome("duplicate", 200, "fetch_known", detail, f"fetch#{result.key}")
+                detail = f"{self.source.name} is asked for the object after the answer"
+                return Outcome("remembered", 200, "to_be_fetched", detail, f"fetch#{result.key}")
             case PrivacyRequest():  # pragma: no branch - there is no other result
                 self.ledger.note(result, now_ms)
                 return Outcome(

@@ -86,8 +86,9 @@ def test_type_that_is_no_conversion_may_be_a_stub(event_type: str, word: str) ->
 
 def test_types_of_the_reference_are_all_handled() -> None:
     sessions = ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
-    subscriptions = ("created", "updated", "deleted", "trial_will_end")
-    assert set(stripe.TYPES) == {
+    subscriptions = ("created", "updated", "deleted", "trial_will_end", "trialing", "active", "paused")
+    assert stripe.TYPES.keys() & stripe.NO_CONVERSION.keys() == set()
+    assert {*stripe.TYPES, *stripe.NO_CONVERSION} == {
         *(f"checkout.session.{each}" for each in sessions),
         *(f"customer.subscription.{each}" for each in subscriptions),
         "invoice.paid", "invoice.payment_succeeded", "payment_intent.succeeded",

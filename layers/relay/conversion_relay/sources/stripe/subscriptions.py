@@ -260,7 +260,17 @@ def updated(received: Received) -> Result:
     return _trial(received, begins=False)
 
 
-def _trial(received: Received, *, begins: bool) -> Result:
+def activated(received: Received) -> Result:
+    """``customer.subscription.active``: it exists as a thin event only, which does not say what the status was before.
+    The trial ended when the subscription says, so a second such event, years later, is no second end.
+    """
+    _, end_ms = _trial_times(received)
+    if text(received.about, "status") not in _AFTER_TRIAL or end_ms is None or end_ms > received.now_ms:
+        return Ignored("update_only", "no trial has ended: the session and the invoices carry the conversions")
+    return _trial(received, begins=False, ended_ms=end_ms)
+
+
+def _trial(received: Received, *, begins: bool, ended_ms: int | None = None) -> Result:
     about = received.about
     before = _known(received, own_id(received))
     started_ms, end_ms = _trial_times(received)
@@ -275,7 +285,7 @@ def _trial(received: Received, *, begins: bool) -> Result:
     told = {"timestamp_ms": received.created_ms or 0, "context": own}
     payment = None
     if received.settings.convert_on == "status" and status == "active":
-        payment = {**told, "kind": "status", "data": {}}
+        payment = {**told, "timestamp_ms": ended_ms or told["timestamp_ms"], "kind": "status", "data": {}}
     known = before.knowing(
         trial="running" if status == "trialing" else "over",
         trial_end_ms=end_ms,
