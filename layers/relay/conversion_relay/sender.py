@@ -151,12 +151,12 @@ class Sender:
         One that comes before its hold has ended waits for that: only then is nobody allowed to amend it. One whose
         conversion was erased for a person's sake is dropped.
         """
+        now_ms = self.clock()  # before the ledger is read: what is past its hold then has its last event
         held = [message for message in messages if message.held and message.key]
         with ThreadPoolExecutor(SETTLE_PARALLEL) as pool:
             stored = dict(zip((each.receipt for each in held), pool.map(self._stored, held), strict=True))
         final = [message for message in messages if message.receipt not in stored]
         erased = [message for message in held if stored[message.receipt] is None]
-        now_ms = self.clock()
         for message in held:
             item = stored[message.receipt]
             if isinstance(item, LedgerUnavailable):

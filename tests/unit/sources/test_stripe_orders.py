@@ -241,6 +241,8 @@ def test_a_session_that_comes_after_the_hold_changes_nothing_but_serves_what_fol
         ([NO_CHARGE, BEGAN], AFTER_TRIAL, False),
         ([NO_CHARGE, SHORT], RENEWAL, True),
         ([BEGAN], AFTER_TRIAL, True),
+        ([], invoice("subscription_create", 2900, paid_s=NOW_S - 7 * DAY_S + 900), False),
+        ([], invoice("subscription_create", 2900, paid_s=NOW_S - 7 * DAY_S + 1_300), True),
     ],
 )
 def test_held_is_what_another_delivery_may_still_tell_more_of(

@@ -171,7 +171,9 @@ def conversion(
         pixel_id=context.get("event_id"),
         settings=received.settings,
     )
-    return replace(built, hold_s=hold_s) if isinstance(built, Conversion) else built
+    # It must not grow too old while it is held and waits for the next run of the sender.
+    is_urgent = received.fresh(timestamp_ms - 2 * hold_s * 1000) is None
+    return replace(built, hold_s=0 if is_urgent else hold_s) if isinstance(built, Conversion) else built
 
 
 def stale(what: str) -> Ignored:
