@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conversion_relay import event
-from conversion_relay.ledger import Contended, LedgerUnavailable
+from conversion_relay.ledger import Contended, LedgerUnavailable, Stored
 from conversion_relay.openai import Accepted, Answer, Problem, Rejected
 from conversion_relay.parking import ParkingUnavailable
 from conversion_relay.queue import Message, QueueUnavailable
@@ -82,11 +82,20 @@ class FakeDeadLetters:
 
 @dataclass
 class FakeLedger:
-    """The ends of conversions by key, every one that was written; ``lost`` keys cannot be written."""
+    """The ends of conversions by key, every one that was written; ``lost`` keys can be neither written nor read.
+
+    ``items`` are the events of held conversions as they are stored now.
+    """
 
     ends: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     journal: list[str] = field(default_factory=list)
+    items: dict[str, Stored] = field(default_factory=dict)
+
+    def stored(self, key: str) -> Stored | None:
+        if key in self.lost:
+            raise LedgerUnavailable("DynamoDB could not read the conversion (ThrottlingException)")
+        return self.items.get(key)
 
     def settle(self, key: str, status: str, reason: str, now_ms: int) -> None:  # noqa: ARG002 - the port's signature
         if key in self.lost:
@@ -140,7 +149,7 @@ class BrokenLedger(InMemoryLedger):
     def record(self, *_: object, **__: object) -> Any:
         raise LedgerUnavailable("DynamoDB could not record the conversion (EndpointConnectionError)")
 
-    remember = recall = note = record
+    remember = recall = note = fetch_later = record
 
 
 class ContendedLedger(InMemoryLedger):

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from conversion_relay.ledger import DAY_S, Contended
+from conversion_relay.ledger import AMEND_MARGIN_MS, DAY_S, Contended, Written
 from conversion_relay.secrets import SecretMissing, Tenant
 
 if TYPE_CHECKING:
-    from conversion_relay.delivery import Conversion, Delivery, Memory, PrivacyRequest
+    from conversion_relay.delivery import Conversion, Delivery, Fetch, Memory, PrivacyRequest
     from conversion_relay.ledger import Recorded
 
 
@@ -26,16 +26,23 @@ class InMemoryLedger:
     conversions: dict[str, dict[str, Any]] = field(default_factory=dict)
     memories: dict[str, tuple[dict[str, Any], int]] = field(default_factory=dict)
     requests: dict[str, PrivacyRequest] = field(default_factory=dict)
+    held_until_ms: dict[str, int] = field(default_factory=dict)
+    fetches: dict[str, Fetch] = field(default_factory=dict)
 
-    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded:
+    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Written:
         """As `Ledger.record`."""
-        new = [each for each in (conversion, *conversion.also) if each.key not in self.conversions]
-        if not new:
-            return "duplicate"
+        told = (conversion, *conversion.also)
+        new = [each for each in told if each.key not in self.conversions]
+        better = [each for each in told if each.amends and self._is_amended_by(each, now_ms)]
         if conversion.remember is not None:
             self.remember(conversion.remember, now_ms)
-        self.conversions |= {each.key: each.event.wire() for each in new}
-        return "recorded"
+        self.conversions |= {each.key: each.event.wire() for each in (*new, *better)}
+        self.held_until_ms |= {each.key: now_ms + each.hold_s * 1000 for each in new if each.hold_s}
+        return Written([each.key for each in new], [each.key for each in better])
+
+    def _is_amended_by(self, conversion: Conversion, now_ms: int) -> bool:
+        still_held = self.held_until_ms.get(conversion.key, 0) > now_ms + AMEND_MARGIN_MS
+        return still_held and self.conversions[conversion.key] != conversion.event.wire()
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:
         """As `Ledger.remember`."""
@@ -51,6 +58,13 @@ class InMemoryLedger:
         if facts is not None and expires_at > now_ms // 1000:
             return facts
         return self.conversions.get(key)
+
+    def fetch_later(self, fetch: Fetch, now_ms: int, tenant: str | None = None) -> Recorded:
+        """As `Ledger.fetch_later`."""
+        if fetch.key in self.fetches:
+            return "duplicate"
+        self.fetches[fetch.key] = fetch
+        return "recorded"
 
     def note(self, request: PrivacyRequest, now_ms: int) -> Recorded:
         """As `Ledger.note`."""

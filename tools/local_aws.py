@@ -221,10 +221,8 @@ class LocalAws:
             raise LocalAwsFailed(f"template.yaml has no parameter {', '.join(sorted(unknown))}.")
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
         self._put_secrets(stack_name, secrets or {})
-        template = json.dumps(built.template_in(self._upload(built)))
-        # As `sam deploy` does: a template that is sent along may have 51,200 bytes only.
-        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=f"{stack_name}.template", Body=template.encode())
-        self._create_or_update(stack_name, f"{self.endpoint}/{PACKAGE_BUCKET}/{stack_name}.template", parameters or {})
+        template = built.template_in(self._upload(built))
+        self._create_or_update(stack_name, self._upload_template(stack_name, template), parameters or {})
         stack = Stack(self, stack_name)
         if self.certificate:
             self._allow_batches(stack)
@@ -243,6 +241,12 @@ class LocalAws:
         for path in built.zips.values():
             s3.put_object(Bucket=PACKAGE_BUCKET, Key=path.name, Body=path.read_bytes())
         return PACKAGE_BUCKET
+
+    def _upload_template(self, stack_name: str, template: Mapping[str, Any]) -> str:
+        """The address of the template in S3: CloudFormation takes 51,200 bytes in a request, and 1 MB from there."""
+        key = f"{stack_name}.template.json"
+        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=key, Body=json.dumps(template).encode())
+        return f"https://s3.{REGION}.amazonaws.com/{PACKAGE_BUCKET}/{key}"
 
     def _put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
         for name, secret in secrets.items():

@@ -54,11 +54,12 @@ def parked(stack: Stack) -> list[str]:
     return [each["Key"] for each in listed.get("Contents", [])]
 
 
-def queue_depth(stack: Stack, queue: str = "Queue", *, hidden: bool = False) -> int:
-    """Messages in a queue, by its logical id; ``hidden``: those under way count too."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+def queue_depth(stack: Stack, queue: str = "Queue", *, hidden: bool = False, delayed: bool = False) -> int:
+    """Messages in a queue, by its logical id; ``hidden``: those under way count too; ``delayed``: those held too."""
+    wanted = {"": True, "NotVisible": hidden, "Delayed": delayed}
+    names = [f"ApproximateNumberOfMessages{kind}" for kind, counts in wanted.items() if counts]
     answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.resources[queue], AttributeNames=names)
-    return sum(int(answer["Attributes"][name]) for name in (names if hidden else names[:1]))
+    return sum(int(answer["Attributes"][name]) for name in names)
 
 
 def empty(stack: Stack) -> None:
@@ -66,7 +67,7 @@ def empty(stack: Stack) -> None:
     for key in items(stack):
         stack.client("dynamodb").delete_item(TableName=stack.resources["Ledger"], Key={"pk": {"S": key}})
     for queue in ("Queue", "DeadLetterQueue"):
-        if queue_depth(stack, queue, hidden=True):
+        if queue_depth(stack, queue, hidden=True, delayed=True):
             stack.client("sqs").purge_queue(QueueUrl=stack.resources[queue])
     for key in parked(stack):
         stack.client("s3").delete_object(Bucket=stack.resources["ParkingBucket"], Key=key)

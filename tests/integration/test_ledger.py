@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from conversion_relay import event
-from conversion_relay.delivery import Conversion, Memory, PrivacyRequest
-from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable
+from conversion_relay.delivery import Conversion, Fetch, Memory, PrivacyRequest
+from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Stored, Written, fetches_in
 from conversion_relay.receive import LedgerPort
 from tests.integration.stack import empty, items, queue_depth, statuses, until
 from tools.in_memory import InMemoryLedger
@@ -15,6 +16,7 @@ from tools.local_aws import Stack
 
 NOW_MS = 1_795_186_800_000
 DAY_MS = 86_400_000
+KEY = "order_created#shopify:1"
 
 
 def conversion(number: int = 1, *, event_id: str = "", remember: Memory | None = None) -> Conversion:
@@ -51,10 +53,10 @@ def real(stack: Stack) -> Ledger:
 
 
 def test_first_delivery_is_recorded_and_later_ones_are_duplicates(ledger: LedgerPort) -> None:
-    assert ledger.record(conversion(), NOW_MS, source="shopify") == "recorded"
-    assert ledger.record(conversion(), NOW_MS + 1) == "duplicate"
-    assert ledger.record(conversion(event_id="a pixel's id that came later"), NOW_MS + 2) == "duplicate"
-    assert ledger.record(conversion(2), NOW_MS) == "recorded"
+    assert ledger.record(conversion(), NOW_MS, source="shopify") == Written([KEY], [])
+    assert ledger.record(conversion(), NOW_MS + 1) == Written([], [])
+    assert ledger.record(conversion(event_id="a pixel's id that came later"), NOW_MS + 2) == Written([], [])
+    assert ledger.record(conversion(2), NOW_MS) == Written(["order_created#shopify:2"], [])
 
 
 def test_a_recorded_conversion_is_recalled_as_its_event(ledger: LedgerPort) -> None:
@@ -92,11 +94,11 @@ def test_a_conversion_and_its_memory_are_written_together_or_not_at_all(ledger: 
         ledger.record(conversion(remember=memory("002", replaces="000", a=2)), NOW_MS)
     assert ledger.recall("order_created#shopify:1", NOW_MS) is None
     # It has not: both are
-    assert ledger.record(conversion(remember=memory("002", replaces="001", a=2)), NOW_MS) == "recorded"
+    assert ledger.record(conversion(remember=memory("002", replaces="001", a=2)), NOW_MS) == Written([KEY], [])
     assert ledger.recall("memory#cart#shopify:c1", NOW_MS) == {"a": 2, "version": "002"}
-    # A duplicate changes no memory
-    assert ledger.record(conversion(remember=memory("003", replaces="002", a=3)), NOW_MS) == "duplicate"
-    assert ledger.recall("memory#cart#shopify:c1", NOW_MS) == {"a": 2, "version": "002"}
+    # What a duplicate knows is remembered all the same
+    assert ledger.record(conversion(remember=memory("003", replaces="002", a=3)), NOW_MS) == Written([], [])
+    assert ledger.recall("memory#cart#shopify:c1", NOW_MS) == {"a": 3, "version": "003"}
 
 
 def test_a_privacy_request_is_noted_once(ledger: LedgerPort) -> None:
@@ -108,7 +110,31 @@ def test_a_privacy_request_is_noted_once(ledger: LedgerPort) -> None:
 def test_fifty_writers_at_once_record_once(clean: Stack) -> None:
     with ThreadPoolExecutor(50) as pool:
         results = list(pool.map(lambda _: real(clean).record(conversion(), NOW_MS), range(50)))
-    assert sorted(results) == ["duplicate"] * 49 + ["recorded"]
+    assert sorted(len(each.recorded) for each in results) == [0] * 49 + [1]
+
+
+def test_fifty_amendments_at_once_amend_once(clean: Stack) -> None:
+    real(clean).record(replace(conversion(), hold_s=600), NOW_MS)
+    better = replace(conversion(event_id="pixel-token"), amends=True)
+    with ThreadPoolExecutor(50) as pool:
+        results = list(pool.map(lambda _: real(clean).record(better, NOW_MS), range(50)))
+    assert sorted(len(each.amended) for each in results) == [0] * 49 + [1]
+
+
+def test_what_is_settled_is_not_amended(clean: Stack) -> None:
+    real(clean).record(replace(conversion(), hold_s=600), NOW_MS)
+    real(clean).settle(KEY, "sent", "accepted by OpenAI", NOW_MS)
+    better = replace(conversion(event_id="pixel-token"), amends=True)
+    assert real(clean).record(better, NOW_MS) == Written([], [])
+
+
+def test_the_stored_event_is_read_with_the_end_of_its_hold(clean: Stack) -> None:
+    ledger = real(clean)
+    ledger.record(replace(conversion(1), hold_s=600), NOW_MS)
+    ledger.record(conversion(2), NOW_MS)
+    assert ledger.stored(KEY) == Stored(conversion(1).event.to_json(), NOW_MS + 600_000)
+    assert ledger.stored("order_created#shopify:2") == Stored(conversion(2).event.to_json(), 0)
+    assert ledger.stored("order_created#shopify:404") is None
 
 
 def test_settling_ends_a_conversion_once_and_never_unsends_it(clean: Stack) -> None:
@@ -118,6 +144,20 @@ def test_settling_ends_a_conversion_once_and_never_unsends_it(clean: Stack) -> N
     ledger.settle("order_created#shopify:1", "sent", "accepted by OpenAI", NOW_MS + 1)
     ledger.settle("order_created#shopify:1", "expired", "200 h old", NOW_MS + 2)
     assert statuses(clean) == {"order_created#shopify:1": "sent"}
+
+
+def test_what_is_to_be_fetched_is_noted_once_and_keeps_its_first_end(clean: Stack) -> None:
+    ledger, fetch = real(clean), Fetch("stripe:evt_1", {"id": "evt_1", "path": "/v1/invoices/in_1"})
+    assert ledger.fetch_later(fetch, NOW_MS, "acct_1A") == "recorded"
+    assert ledger.fetch_later(fetch, NOW_MS) == "duplicate"
+    assert fetches_in([items(clean)["fetch#stripe:evt_1"]]) == [
+        ("fetch#stripe:evt_1", '{"id":"evt_1","path":"/v1/invoices/in_1"}', 0)
+    ]
+    ledger.settle("fetch#stripe:evt_1", "fetched", "recorded: recorded", NOW_MS)
+    ledger.settle("fetch#stripe:evt_1", "fetched", "duplicate: duplicate", NOW_MS)
+    item = items(clean)["fetch#stripe:evt_1"]
+    assert (item["status"]["S"], item["reason"]["S"]) == ("fetched", "recorded: recorded")
+    assert ledger.recall("fetch#stripe:evt_1", NOW_MS) is None
 
 
 def test_settling_what_was_erased_meanwhile_writes_nothing(clean: Stack) -> None:
@@ -142,8 +182,9 @@ def test_shadow_mode_records_and_queues_nothing(clean: Stack) -> None:
         lambda ledger: ledger.recall("order_created#shopify:1", NOW_MS),
         lambda ledger: ledger.note(PrivacyRequest("erase_tenant", "r", "t"), NOW_MS),
         lambda ledger: ledger.settle("order_created#shopify:1", "sent", "", NOW_MS),
+        lambda ledger: ledger.stored("order_created#shopify:1"),
     ],
-    ids=["record", "record with memory", "remember", "recall", "note", "settle"],
+    ids=["record", "record with memory", "remember", "recall", "note", "settle", "stored"],
 )
 def test_a_table_out_of_reach_is_said_so(stack: Stack, call: Callable[[Ledger], object]) -> None:
     missing = Ledger(stack.client("dynamodb"), "no-such-table", ttl_days=90)

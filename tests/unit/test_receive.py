@@ -236,6 +236,7 @@ def test_a_delivery_may_settle_two_conversions_at_once() -> None:
     )  # fmt: skip
     assert list(world.ledger.conversions) == ["order_created#test:1", "order_created#test:2"]
     assert list(world.ledger.memories) == ["memory#subscription#test:1"]
+    world.normalize = always(replace(two_at_once(), remember=None))
     assert world.receive().kind == "duplicate"
 
 
@@ -244,9 +245,79 @@ def test_of_two_conversions_the_new_one_is_recorded(known: int) -> None:
     world = World(always(two_at_once()))
     world.ledger.record(an_order_of({"id": known}), NOW_MS)
 
-    assert world.receive().kind == "recorded"
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.key, outcome.also) == ("recorded", f"order_created#test:{3 - known}", ())
+    assert outcome.event == event.parse(an_order(3 - known))
     assert len(world.ledger.conversions) == 2
     assert world.ledger.recall("memory#subscription#test:1", NOW_MS) == {"converted": True, "version": "1"}
+
+
+# Held conversions.
+
+
+def later(number: int, *, amends: bool = True, remember: Memory | None = None) -> Conversion:
+    """The same order, told by a delivery that knows the pixel's id."""
+    better = event.parse(an_order(number, id="pixel-token"))
+    return Conversion(better, f"test:{number}", amends=amends, remember=remember)
+
+
+def a_world_that_holds(*numbers: int) -> World:
+    world = World()
+    for number in numbers:
+        world.ledger.record(replace(an_order_of({"id": number}), hold_s=600), NOW_MS)
+    return world
+
+
+def test_a_held_conversion_is_amended_and_the_answer_says_so() -> None:
+    # Given a conversion that is recorded and held, when a delivery comes that knows more
+    world = a_world_that_holds(7)
+    world.normalize = always(later(7, remember=Memory("subscription#test:1", {"n": 1}, "1", 30)))
+    outcome = world.receive()
+
+    # Then its event takes the place of the other, together with what is remembered
+    assert (outcome.kind, outcome.http, outcome.reason, outcome.key, outcome.event) == (
+        "duplicate", 200, "amended", "order_created#test:7", None,
+    )  # fmt: skip
+    assert world.ledger.conversions == {"order_created#test:7": an_order(7, id="pixel-token")}
+    assert world.ledger.recall("memory#subscription#test:1", NOW_MS) == {"n": 1, "version": "1"}
+
+
+@pytest.mark.parametrize(
+    ("better", "after_ms"),
+    [
+        (later(7), 540_000),
+        (later(7), 86_400_000),
+        (later(7, amends=False), 0),
+        (replace(an_order_of({"id": 7}), amends=True), 0),
+    ],
+    ids=["within the margin", "days later", "by one that knows no more", "by the same event"],
+)
+def test_a_conversion_is_not_amended(better: Conversion, after_ms: int) -> None:
+    world = a_world_that_holds(7)
+    world.normalize, world.now_ms = always(better), NOW_MS + after_ms
+
+    assert world.receive().reason == "duplicate"
+    assert world.ledger.conversions == {"order_created#test:7": an_order(7)}
+
+
+def test_one_delivery_may_record_one_conversion_and_amend_another() -> None:
+    world = a_world_that_holds(7)
+    world.normalize = always(replace(later(7), also=(an_order_of({"id": 8}),)))
+
+    outcome = world.receive()
+
+    assert (outcome.kind, outcome.key, outcome.also) == ("recorded", "order_created#test:8", ())
+    assert {each["id"] for each in world.ledger.conversions.values()} == {"pixel-token", "shopify:8"}
+
+
+def test_what_is_not_understood_may_leave_a_memory() -> None:
+    problem = NotUnderstood("source_url_missing", "no page")
+    problem.remember = Memory("subscription#test:1", {"n": 1}, "1", 30)
+    world = World(fails(problem))
+
+    assert world.receive().kind == "parked"
+    assert world.ledger.recall("memory#subscription#test:1", NOW_MS) == {"n": 1, "version": "1"}
 
 
 def test_compliance() -> None:

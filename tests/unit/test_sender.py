@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversion_relay.event import MAX_AHEAD_MS, MAX_PAST_MS, parse
+from conversion_relay.ledger import Stored
 from conversion_relay.openai import Accepted, Answer, Blocked, OpenAi, Problem, Rejected, Retry, request_body
 from conversion_relay.queue import Message
 from conversion_relay.sender import Run, Sender
@@ -129,7 +130,16 @@ def test_shadow_mode_touches_nothing() -> None:
 
 
 def test_summary_of_a_run() -> None:
-    counts = {"received": 3, "sent": 1, "rejected": 1, "expired": 1, "dead": 0, "waiting": 0, "requests": 2}
+    counts = {
+        "received": 3,
+        "sent": 1,
+        "rejected": 1,
+        "expired": 1,
+        "dead": 0,
+        "waiting": 0,
+        "requests": 2,
+        "erased": 0,
+    }
 
     assert Run(**counts, notes=["for the log"]).summary() == {**counts, "stopped": None}
     assert Run(retry="HTTP 503").summary()["stopped"] == "HTTP 503"
@@ -204,6 +214,76 @@ def test_a_resend_has_the_same_bytes(over_http: Any, stand_in: StandIn) -> None:
     assert (lost.sent, lost.waiting, again.sent) == (0, 2, 2)
     assert [(kept["event"], kept["duplicates"]) for kept in stand_in.events()] == [(an_order(1), 1), (an_order(2), 1)]
     assert world.ledger.ends == {key(1): [("sent", "accepted by OpenAI")], key(2): [("sent", "accepted by OpenAI")]}
+
+
+# Held events: the ledger's is sent, not the message's.
+
+
+def a_held_message(number: int = 1, copy: int = 1) -> Message:
+    return replace(a_message(number), held=True, receipt=f"m{number}-{copy}/1")
+
+
+def stored(number: int = 1, hold_until_ms: int = NOW_MS, **fields: Any) -> Stored:
+    return Stored(parse(an_order(number, **fields)).to_json(), hold_until_ms)
+
+
+def test_a_held_event_goes_out_as_it_was_amended(over_http: Any, stand_in: StandIn) -> None:
+    # Given a message whose event was amended since, its copy, and one that was never held
+    world = over_http([a_held_message(1), a_message(2), a_held_message(1, copy=2)])
+    world.ledger.items[key(1)] = stored(1, id="pixel-token")
+
+    run = world.run()
+
+    assert [kept["event"] for kept in stand_in.events()] == [an_order(2), an_order(1, id="pixel-token")]
+    assert (run.sent, run.waiting, world.queue.held) == (2, 0, {})
+    assert world.ledger.ends == {key(number): [("sent", "accepted by OpenAI")] for number in (1, 2)}
+
+
+def test_a_resend_of_a_held_event_has_the_same_bytes(over_http: Any, stand_in: StandIn) -> None:
+    world = over_http([a_held_message()])
+    world.ledger.items[key(1)] = stored(id="pixel-token")
+    stand_in.fail(drop="after")
+    world.run()
+
+    world.queue.let_visibility_end()
+    world.run()
+
+    assert [(kept["event"]["id"], kept["duplicates"]) for kept in stand_in.events()] == [("pixel-token", 1)]
+
+
+def test_a_held_event_that_was_erased_is_dropped() -> None:
+    world = World(FakeQueue([a_held_message(), a_message(2)]), FakeOpenAi())
+
+    run = world.run()
+
+    assert (run.erased, run.sent, world.openai.accepted, world.queue.held) == (1, 1, ["shopify:2"], {})
+
+
+def test_a_message_that_comes_before_its_hold_ends_waits_for_that() -> None:
+    world = World(FakeQueue([a_held_message()]), FakeOpenAi())
+    world.ledger.items[key(1)] = stored(hold_until_ms=NOW_MS + 59_001)
+
+    run = world.run()
+
+    assert (run.waiting, world.queue.released) == (1, [(key(1), 60)])
+    assert world.openai.requests == []
+    assert world.nothing_consumed
+
+
+def test_a_held_event_waits_while_the_ledger_cannot_be_read() -> None:
+    world = World(FakeQueue([a_held_message()]), FakeOpenAi(), FakeLedger(lost={key(1)}))
+
+    run = world.run()
+
+    assert (run.waiting, run.sent, world.openai.requests) == (1, 0, [])
+    assert "the event waits" in run.notes[0]
+    assert world.nothing_consumed
+
+
+def test_a_held_message_without_a_key_is_buried_as_any_other() -> None:
+    world = World(FakeQueue([replace(a_held_message(), key="")]), FakeOpenAi())
+
+    assert world.run().dead == 1
 
 
 # Freshness (P4).

@@ -13,7 +13,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from conversion_relay.ledger import AMEND_MARGIN_MS
+from conversion_relay.queue import MAX_DELAY_S
 from conversion_relay.settings import Settings
+from conversion_relay.sources.stripe.event import HOLD_S
+from conversion_relay.stripe_api import TIMEOUT_S
 from tools.lint_template import problems
 from tools.template import ROOT, of_type, read, statements
 
@@ -50,10 +54,22 @@ def receiver(function: str, *sources: str, bus: bool = False) -> set[tuple[str, 
 # A row for each role: whoever adds a function adds the row of its role, and nothing else here.
 MAY = {
     "ShopifyReceiverRole": receiver("ShopifyReceiver", "shopify", bus=True),
-    "StripeReceiverRole": receiver("StripeReceiver", "stripe", bus=True),
+    "StripeReceiverRole": receiver("StripeReceiver", "stripe", bus=True) | {("dynamodb:UpdateItem", LEDGER)},
+    "FetchRole": {
+        ("sqs:DeleteMessage", "FetchQueue.Arn"),
+        ("sqs:GetQueueAttributes", "FetchQueue.Arn"),
+        ("sqs:ReceiveMessage", "FetchQueue.Arn"),
+        ("dynamodb:GetItem", LEDGER),
+        ("dynamodb:PutItem", LEDGER),
+        ("dynamodb:UpdateItem", LEDGER),
+        ("s3:PutObject", "${ParkingBucket.Arn}/stripe/*"),
+        ("ssm:GetParameter", f"{PARAMETER}/stripe-api-key"),
+        *logs_of("Fetch"),
+    },
     "OutboxRole": {
         *READ_STREAM,
         ("sqs:SendMessage", "Queue.Arn"),
+        ("sqs:SendMessage", "FetchQueue.Arn"),
         ("sqs:SendMessage", "OutboxFailures.Arn"),
         *logs_of("Outbox"),
     },
@@ -62,6 +78,7 @@ MAY = {
         ("sqs:DeleteMessage", "Queue.Arn"),
         ("sqs:ReceiveMessage", "Queue.Arn"),
         ("sqs:SendMessage", "DeadLetterQueue.Arn"),
+        ("dynamodb:GetItem", LEDGER),
         ("dynamodb:UpdateItem", LEDGER),
         ("ssm:GetParameter", f"{PARAMETER}/openai-conversions-key"),
         *logs_of("Sender"),
@@ -206,9 +223,11 @@ def test_a_message_stays_hidden_for_longer_than_a_run_of_the_sender() -> None:
     assert queue["VisibilityTimeout"] > FUNCTIONS["Sender"]["Properties"]["Timeout"]
 
 
-def test_an_outage_makes_no_message_dead_before_its_event_expires() -> None:
-    queue = RESOURCES["Queue"]["Properties"]
-    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+@pytest.mark.parametrize("name", ["Queue", "FetchQueue"])
+def test_an_outage_makes_no_message_dead_before_its_event_expires(name: str) -> None:
+    queue = RESOURCES[name]["Properties"]
+    dead = {"Queue": "DeadLetterQueue", "FetchQueue": "FetchDeadLetterQueue"}[name]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": [dead, "Arn"]}
     assert queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"] > 7 * 24 * 3600
 
 
@@ -232,7 +251,7 @@ def test_logs_end_after_the_days_that_were_chosen(function: str) -> None:
 def test_the_outbox_gets_new_conversions_and_nothing_else() -> None:
     source = FUNCTIONS["Outbox"]["Properties"]["Events"]["Recorded"]["Properties"]
     assert [each["Pattern"] for each in source["FilterCriteria"]["Filters"]] == [
-        '{"eventName": ["INSERT"], "dynamodb": {"NewImage": {"status": {"S": ["recorded"]}}}}'
+        '{"eventName": ["INSERT"], "dynamodb": {"NewImage": {"status": {"S": ["recorded", "to_fetch"]}}}}'
     ]
     assert source["BisectBatchOnFunctionError"] is True
 
@@ -316,6 +335,40 @@ def test_without_a_partner_event_source_nothing_of_the_bus_is_made(source: str) 
     assert assertion["Assert"] == {"Fn::Equals": [{"Ref": f"Enable{source}"}, "yes"]}
 
 
+def test_an_amendment_ends_before_the_sender_may_read_the_event() -> None:
+    longest_ms = max(FUNCTIONS[each]["Properties"]["Timeout"] for each in ("StripeReceiver", "Fetch")) * 1000
+    assert longest_ms < AMEND_MARGIN_MS < HOLD_S * 1000 <= MAX_DELAY_S * 1000
+
+
+# Fetching what thin events name ---------------------------------------------------------------------------------------
+
+
+def test_nothing_of_fetching_is_made_unless_it_is_wanted() -> None:
+    made = {name for name, each in RESOURCES.items() if name.startswith("Fetch")}
+    assert len(made) == 10
+    assert {RESOURCES[name]["Condition"] for name in made} == {"FetchesThinEvents"}
+    assert TEMPLATE["Conditions"]["FetchesThinEvents"] == {
+        "Fn::And": [{"Condition": "HasStripe"}, {"Fn::Equals": [{"Ref": "StripeFetchThinEvents"}, "yes"]}]
+    }
+    url = environment_of("Outbox")["FETCH_QUEUE_URL"]
+    assert url == {"Fn::If": ["FetchesThinEvents", {"Ref": "FetchQueue"}, ""]}
+
+
+def test_fetching_reads_objects_as_the_receiver_does() -> None:
+    own = {"POWERTOOLS_SERVICE_NAME", "SIGNING_SECRETS_PATH", "STRIPE_EVENT_SOURCE", "STRIPE_FETCH_THIN_EVENTS"}
+    receiver, fetch = environment_of("StripeReceiver"), environment_of("Fetch")
+    assert {name: fetch.get(name) for name in receiver if name not in own} == {
+        name: value for name, value in receiver.items() if name not in own
+    }
+
+
+def test_a_message_to_fetch_is_hidden_for_six_times_what_the_function_may_take() -> None:
+    fetch = FUNCTIONS["Fetch"]["Properties"]
+    assert RESOURCES["FetchQueue"]["Properties"]["VisibilityTimeout"] >= 6 * fetch["Timeout"]
+    assert fetch["Timeout"] > sum(TIMEOUT_S)
+    assert fetch["Events"]["Named"]["Properties"]["BatchSize"] == 1
+
+
 # Settings ------------------------------------------------------------------------------------------------------------
 
 
@@ -326,7 +379,8 @@ def test_every_setting_of_the_code_comes_from_the_template() -> None:
 
 def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
     own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
-    variables = environment_of("ShopifyReceiver") | environment_of("StripeReceiver") | environment_of("Sender")
+    functions = ("ShopifyReceiver", "StripeReceiver", "Fetch", "Sender")
+    variables = {name: value for function in functions for name, value in environment_of(function).items()}
     defaults = {
         variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"])
         for variable, value in variables.items()
@@ -360,6 +414,7 @@ def test_the_code_takes_every_value_that_the_template_takes(parameter: str, valu
         ("StorefrontOrigin", "https://www.example.com"),
         ("SiteOrigin", "https://www.example.com"),
         ("StripeAccounts", "acct_1Qw2Er3Ty4,acct_5Ui6Op7As8"),
+        ("StripeApiEndpoint", "http://127.0.0.1:9911"),
         ("MinOrderAmount", "0.50"),
         ("AppActionSources", "2653365=web,129785=physical_store"),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:alarms"),
@@ -402,6 +457,9 @@ def test_a_good_value_is_taken(parameter: str, value: str) -> None:
         ("StripeAccounts", "cus_1Qw2Er3Ty4"),
         ("StripeAccounts", "acct_1Qw2Er3Ty4, acct_5Ui6Op7As8"),
         ("StripeTestMode", "yes"),
+        ("StripeApiEndpoint", "http://api.stripe.com"),
+        ("StripeApiEndpoint", "https://api.stripe.com/v1"),
+        ("StripeFetchThinEvents", "true"),
         ("ConvertOn", "payment"),
         ("MinOrderAmount", "5,00"),
         ("MinOrderAmount", "-1"),
@@ -431,7 +489,9 @@ def test_aws_shows_every_text_as_it_is_written() -> None:
 # Who is told ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("queue", [each for each in of_type(TEMPLATE, "AWS::SQS::Queue") if each != "Queue"])
+@pytest.mark.parametrize(
+    "queue", [each for each in of_type(TEMPLATE, "AWS::SQS::Queue") if each not in ("Queue", "FetchQueue")]
+)
 def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
     watching = [
         alarm["Properties"]
@@ -450,6 +510,7 @@ def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
         ("Refused", "shopify"),
         ("Parked", "stripe"),
         ("Refused", "stripe"),
+        ("Parked", "fetch"),
         ("Blocked", "sender"),
         ("Rejected", "sender"),
         ("OldestUnsentSeconds", "sender"),
@@ -466,7 +527,8 @@ def test_a_business_metric_raises_an_alarm_of_this_stack_alone(metric: str, serv
         alarm["Namespace"]
         == TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     )
-    function = {"shopify": "ShopifyReceiver", "stripe": "StripeReceiver", "sender": "Sender"}[service]
+    functions = {"shopify": "ShopifyReceiver", "stripe": "StripeReceiver", "fetch": "Fetch", "sender": "Sender"}
+    function = functions[service]
     assert environment_of(function)["POWERTOOLS_SERVICE_NAME"] == {"Fn::Sub": f"${{AWS::StackName}}-{service}"}
 
 
@@ -478,6 +540,11 @@ def test_the_metrics_alarmed_on_are_those_that_the_code_writes() -> None:
         if each["Properties"]["Namespace"] == "ConversionRelay"
     }
     assert [metric for metric in watched if f'"{metric}"' not in written] == []
+
+
+def test_operations_says_of_every_alarm_what_to_do() -> None:
+    table = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    assert [name for name in ALARMS if f"| `{name}` |" not in table] == []
 
 
 def test_a_sender_that_does_not_run_raises_an_alarm() -> None:

@@ -4,6 +4,7 @@ What a source's ``normalize`` answers::
 
     Conversion   a business fact to report            -> recorded, or duplicate
     Remember     a fact that a later delivery needs   -> remembered
+    Fetch        the platform holds what it is about  -> remembered, fetched after the answer
     PrivacyRequest  somebody's data is to be given out or deleted -> compliance
     Ignored      nothing to report, and why           -> ignored
 
@@ -64,6 +65,8 @@ class NotUnderstood(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.remember: Memory | None = None
+        """What it tells all the same: written before it is parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +103,18 @@ class Conversion:
 
     ``also`` are further conversions that this delivery settles: a payment that waited for the trial that this one
     reports. They are written together with it and with what is remembered, or nothing is.
+
+    ``hold_s``: do not send it before so many seconds have passed, because a delivery that is due any moment may tell
+    more. ``amends``: if the conversion is recorded already and still held, this event takes the place of the recorded
+    one. The source answers for it that the event sent does not depend on the order of the deliveries.
     """
 
     event: Event
     subject: str
     remember: Memory | None = None
     also: Sequence[Conversion] = ()
+    hold_s: int = 0
+    amends: bool = False
 
     @property
     def key(self) -> str:
@@ -123,6 +132,17 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """The delivery names an object that it does not hold. It is fetched once the delivery is answered.
+
+    ``key`` is ``<source>:<delivery id>``; ``facts`` say what to fetch: ids, a type, a time, nothing about a person.
+    """
+
+    key: str
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class PrivacyRequest:
     """A duty of the privacy laws, by the platform's order. Holds no raw personal data: digests and ids only.
 
@@ -136,7 +156,7 @@ class PrivacyRequest:
     subjects: Sequence[str] = ()
 
 
-Result = Conversion | Remember | PrivacyRequest | Ignored
+Result = Conversion | Remember | Fetch | PrivacyRequest | Ignored
 
 
 class Recall(Protocol):

@@ -5,17 +5,26 @@ Items of the table, told apart by their key ``pk``::
     order_created#shopify:6184203910411   a conversion: event, status, source, times, reason
     memory#cart#shopify:Z2NwLXVz…         a fact for a later delivery, with its version
     privacy#shopify:e1a0788a…             a privacy request that functions/privacy carries out
+    fetch#stripe:evt_65SN…                an object that functions/fetch gets from the platform
 
 ``status`` of a conversion::
 
     recorded ──▶ sent | rejected | expired        (``shadow``: recorded in shadow mode, never sent)
+
+and of an object to fetch::
+
+    to_fetch ──▶ fetched                          (``reason``: the outcome that it came to)
+
+A conversion with ``hold_until_ms`` is not sent before that time, and until shortly before it a delivery that knows more
+may put a better event in the place of the stored one (``_amendment``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,13 +34,35 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from conversion_relay.delivery import Conversion, Memory, PrivacyRequest
+    from conversion_relay.delivery import Conversion, Fetch, Memory, PrivacyRequest
     from conversion_relay.settings import Settings
 
 DAY_S: Final = 86_400
 
 Recorded = Literal["recorded", "duplicate"]
-Settled = Literal["sent", "rejected", "expired"]
+Settled = Literal["sent", "rejected", "expired", "fetched"]
+TO_FETCH: Final = "to_fetch"
+
+AMEND_MARGIN_MS: Final = 60_000
+"""Amending ends this long before the hold does. It covers how far the clocks of two functions may differ (AWS keeps
+them within a second) and the longest that one takes from reading its clock to the write: its time-out, 30 s at most.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of the conversions of one delivery, by key: new, amended while they were held, or known already."""
+
+    recorded: Sequence[str] = ()
+    amended: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The event of a conversion as the ledger has it now; before ``hold_until_ms`` it may still be amended."""
+
+    event: str
+    hold_until_ms: int
 
 
 class LedgerUnavailable(Exception):
@@ -61,37 +92,52 @@ class Ledger:
         shadow = settings.delivery_mode == "shadow"
         return cls(client, settings.ledger_table, ttl_days=settings.ledger_ttl_days, shadow=shadow)
 
-    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded:
+    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Written:
         """Write a conversion if it is new, together with the memory and the further conversions that belong to it.
 
-        ``origin`` says whence it came (source, tenant, delivery), for people who ask later.
+        One that is recorded already is amended if it ``amends`` and the recorded one is still held; else it stays as it
+        is. All of it is one write. ``origin`` says whence it came (source, tenant, delivery), for people who ask later.
 
         Raises:
+            Contended: what is remembered has changed since it was read; nothing was written.
             LedgerUnavailable: nothing was written, or nobody knows.
         """
-        new = [conversion, *conversion.also]
+        new: list[Conversion] = [conversion, *conversion.also]
+        held: list[Conversion] = []
         while True:
-            puts = [self._conversion_put(each, now_ms, origin) for each in new]
+            writes = [{"Put": self._conversion_put(each, now_ms, origin)} for each in new]
+            writes += [{"Update": self._amendment(each, now_ms)} for each in held]
             if conversion.remember is not None:
-                puts.append(self._memory_put(conversion.remember, now_ms, origin.get("tenant")))
-            with _available("record the conversion"):
-                try:
-                    if len(puts) == 1:
-                        self._client.put_item(**puts[0])
-                    else:
-                        self._client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
-                    return "recorded"
-                except self._client.exceptions.ConditionalCheckFailedException:
-                    return "duplicate"
-                except self._client.exceptions.TransactionCanceledException as error:
-                    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-                    known = [i for i, code in enumerate(codes[: len(new)]) if code == "ConditionalCheckFailed"]
-                    if not known:
-                        raise Contended("another delivery changed what is remembered at the same time") from error
-            # One of several is there already: the others are written without it.
-            new = [each for i, each in enumerate(new) if i not in known]
-            if not new:
-                return "duplicate"
+                writes.append({"Put": self._memory_put(conversion.remember, now_ms, origin.get("tenant"))})
+            refused = self._write(writes)
+            if refused is None:
+                return Written([each.key for each in new], [each.key for each in held])
+            tried = [*new, *held]
+            if not [index for index in refused if index < len(tried)]:
+                raise Contended("another delivery changed what is remembered at the same time")
+            # Those that are there already are amended instead; those that cannot be amended stay as they are.
+            held = [each for i, each in enumerate(tried) if (i >= len(new)) != (i in refused) and each.amends]
+            new = [each for i, each in enumerate(new) if i not in refused]
+
+    def _write(self, writes: Sequence[Any]) -> list[int] | None:
+        """Do all of the writes, or none: which of them were refused by their condition, None when all is written."""
+        with _available("record the conversion"):
+            try:
+                match writes:
+                    case []:
+                        return None
+                    case [{"Put": put}]:
+                        self._client.put_item(**put)
+                    case [{"Update": update}]:
+                        self._client.update_item(**update)
+                    case _:
+                        self._client.transact_write_items(TransactItems=writes)
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return [0]
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+                return [index for index, code in enumerate(codes) if code == "ConditionalCheckFailed"]
+        return None
 
     def _conversion_put(self, conversion: Conversion, now_ms: int, origin: Mapping[str, str | None]) -> Any:
         # The first delivery of a conversion wins; the write is the check:
@@ -108,9 +154,43 @@ class Ledger:
             "event": {"S": conversion.event.to_json()},
             "recorded_ms": {"N": str(now_ms)},
             "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
+            **({"hold_until_ms": {"N": str(now_ms + conversion.hold_s * 1000)}} if conversion.hold_s else {}),
             **{name: {"S": value} for name, value in origin.items() if value},
         }
         return {"TableName": self._table, "Item": item, "ConditionExpression": is_new}
+
+    def _amendment(self, conversion: Conversion, now_ms: int) -> Any:
+        # A better event may take the place of the stored one as long as nobody can have sent it:
+        #
+        #   0 s    invoice.paid    ─▶ recorded, held for 600 s; the outbox queues it, SQS hides it until 600 s
+        #   2 s    session         ─▶ amended: the item's event is replaced, the message on the queue is not
+        #   540 s                  ─▶ from here on every amendment is refused (the margin of 60 s)
+        #   600 s  sender          ─▶ sends the event of the item, not that of the message; so does every resend
+        #
+        # Both sides read the same hold_until_ms, so no event changes after it may have been sent: what goes out twice
+        # goes out with the same bytes (P2), whatever delays the queue.
+        unsent = "#status = :status"
+        still_held = "hold_until_ms > :amendable"
+        says_something_new = "event <> :event"
+        return {
+            "TableName": self._table,
+            "Key": {"pk": {"S": conversion.key}},
+            "UpdateExpression": "SET event = :event, amended_ms = :now",
+            "ConditionExpression": f"{unsent} AND {still_held} AND {says_something_new}",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":status": {"S": self._status},
+                ":amendable": {"N": str(now_ms + AMEND_MARGIN_MS)},
+                ":event": {"S": conversion.event.to_json()},
+                ":now": {"N": str(now_ms)},
+            },
+        }
+
+    def stored(self, key: str) -> Stored | None:
+        """The event that a conversion has now, read consistently; None when it was erased."""
+        with _available("read the conversion"):
+            item = self._client.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True).get("Item")
+        return None if item is None else Stored(item["event"]["S"], int(item.get("hold_until_ms", {"N": "0"})["N"]))
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:
         """Write a memory.
@@ -179,23 +259,45 @@ class Ledger:
                 return "duplicate"
         return "recorded"
 
+    def fetch_later(self, fetch: Fetch, now_ms: int, tenant: str | None = None) -> Recorded:
+        """Write down, once, what has to be fetched; the stream hands it to the outbox as it does a conversion."""
+        with _available("note what to fetch"):
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={
+                        "pk": {"S": f"fetch#{fetch.key}"},
+                        "status": {"S": TO_FETCH},
+                        "fetch": {"S": json.dumps(fetch.facts, separators=(",", ":"), sort_keys=True)},
+                        "recorded_ms": {"N": str(now_ms)},
+                        "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
+                        **({"tenant": {"S": tenant}} if tenant else {}),
+                    },
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return "duplicate"
+        return "recorded"
+
     def settle(self, key: str, status: Settled, reason: str, now_ms: int) -> None:
-        """Write what became of a conversion. Repeating it is harmless; ``sent`` is never overwritten by another end.
+        """Write what became of a conversion, or of what was to be fetched. Repeating it is harmless: ``sent`` is never
+        overwritten by another end, nor is what was first said of a fetched object.
 
         A conversion that was erased or forgotten meanwhile stays away: nothing is written for it.
         """
-        exists_and_unsent = "attribute_exists(pk) AND #status <> :sent"
+        exists_and_is_open = "attribute_exists(pk) AND NOT #status IN (:sent, :fetched)"
         with _available("settle the conversion"):
             try:
                 self._client.update_item(
                     TableName=self._table,
                     Key={"pk": {"S": key}},
                     UpdateExpression="SET #status = :status, reason = :reason, settled_ms = :now",
-                    ConditionExpression=exists_and_unsent,
+                    ConditionExpression=exists_and_is_open,
                     ExpressionAttributeNames={"#status": "status"},
                     ExpressionAttributeValues={
                         ":status": {"S": status},
                         ":sent": {"S": "sent"},
+                        ":fetched": {"S": "fetched"},
                         ":reason": {"S": reason},
                         ":now": {"N": str(now_ms)},
                     },
@@ -204,9 +306,22 @@ class Ledger:
                 return
 
 
-def conversion_in(image: Mapping[str, Any]) -> tuple[str, str]:
-    """Key and event text of a conversion in a stream record's ``NewImage``."""
-    return image["pk"]["S"], image["event"]["S"]
+Outgoing = tuple[str, str, int]
+"""What goes on a queue: ledger key, text, end of the hold in Unix milliseconds (0: not held)."""
+
+
+def conversions_in(images: Sequence[Mapping[str, Any]]) -> list[Outgoing]:
+    """The events of the conversions among a stream's ``NewImage``s."""
+    return [
+        (image["pk"]["S"], image["event"]["S"], int(image.get("hold_until_ms", {"N": "0"})["N"]))
+        for image in images
+        if "event" in image
+    ]
+
+
+def fetches_in(images: Sequence[Mapping[str, Any]]) -> list[Outgoing]:
+    """What is to be fetched among a stream's ``NewImage``s."""
+    return [(image["pk"]["S"], image["fetch"]["S"], 0) for image in images if "fetch" in image]
 
 
 @contextmanager

@@ -74,6 +74,7 @@ def ran(run: Run) -> None:
             "rejections": dict(run.rejections),
             "expired": run.expired,
             "dead": run.dead,
+            "erased": run.erased,
             "waiting": run.waiting,
             "requests": run.requests,
             "notes": run.notes,

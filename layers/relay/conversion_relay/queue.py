@@ -1,6 +1,7 @@
 """The SQS queue between the ledger and the sender.
 
-A message's body is the event's JSON exactly as it will go to OpenAI; the attribute ``key`` names its ledger item.
+A message's body is the event's JSON exactly as it will go to OpenAI; the attribute ``key`` names its ledger item. Where
+the attribute ``held`` is there, the event may have been amended since: the ledger item has the one that will go.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ BATCH: Final = 10
 """Messages that SQS takes or gives at once."""
 BATCH_BYTES: Final = 1_000_000
 """Below the 1 MiB that SQS takes in one batch, with room for attributes."""
+MAX_DELAY_S: Final = 900
+"""SQS hides a message for no longer."""
 DRAIN_S: Final = 20
 PARALLEL: Final = 10
 """Receives, and deletes, under way at the same time."""
@@ -42,6 +45,7 @@ class Message:
     event: str
     receipt: str
     receives: int = 1
+    held: bool = False
 
 
 class Queue:
@@ -51,8 +55,8 @@ class Queue:
         self._client = client
         self._url = url
 
-    def forward(self, conversions: Sequence[tuple[str, str]]) -> None:
-        """Put (ledger key, event JSON) pairs on the queue, ten at a time.
+    def forward(self, conversions: Sequence[tuple[str, str, int]], now_ms: int) -> None:
+        """Put conversions (ledger key, event JSON, end of the hold in Unix ms or 0) on the queue, ten at a time.
 
         Raises:
             NotQueued: at least one is not there for certain; every batch was tried all the same.
@@ -64,9 +68,13 @@ class Queue:
                 {
                     "Id": str(number),
                     "MessageBody": event,
-                    "MessageAttributes": {"key": {"DataType": "String", "StringValue": key}},
+                    "MessageAttributes": {
+                        "key": {"DataType": "String", "StringValue": key},
+                        **({"held": {"DataType": "String", "StringValue": "yes"}} if hold_until_ms else {}),
+                    },
+                    "DelaySeconds": delay_s(hold_until_ms, now_ms),
                 }
-                for number, (key, event) in enumerate(batch)
+                for number, (key, event, hold_until_ms) in enumerate(batch)
             ]
             try:
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]
@@ -112,7 +120,7 @@ class Queue:
             QueueUrl=self._url,
             MaxNumberOfMessages=most,
             WaitTimeSeconds=1,
-            MessageAttributeNames=["key"],
+            MessageAttributeNames=["key", "held"],
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
         return [
@@ -121,6 +129,7 @@ class Queue:
                 event=message["Body"],
                 receipt=message["ReceiptHandle"],
                 receives=int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1")),
+                held="held" in message.get("MessageAttributes", {}),
             )
             for message in answer.get("Messages", [])
         ]
@@ -185,15 +194,20 @@ class DeadLetters:
             raise QueueUnavailable(f"SQS could not keep a dead letter ({_cause(error)})") from error
 
 
-def _batches(conversions: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    batch: list[tuple[str, str]] = []
+def delay_s(hold_until_ms: int, now_ms: int) -> int:
+    """What is left of a hold, in whole seconds that SQS takes."""
+    return min(max(-(-(hold_until_ms - now_ms) // 1000), 0), MAX_DELAY_S)
+
+
+def _batches(conversions: Sequence[tuple[str, str, int]]) -> Iterator[list[tuple[str, str, int]]]:
+    batch: list[tuple[str, str, int]] = []
     size = 0
-    for key, event in conversions:
+    for key, event, hold_until_ms in conversions:
         added = len(event.encode()) + len(key.encode()) + 64
         if batch and (len(batch) == BATCH or size + added > BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append((key, event))
+        batch.append((key, event, hold_until_ms))
         size += added
     if batch:
         yield batch

@@ -7,6 +7,7 @@
     a defect in verify ────────────▶ failed 500, nothing written
     not understood, or over 6 MB ──▶ parked 200         AWS is down ───▶ failed 500: the source sends again
     Conversion ─▶ recorded | duplicate    Remember ─▶ remembered    PrivacyRequest ─▶ compliance    Ignored ─▶ ignored
+    Fetch ─▶ remembered | duplicate
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from conversion_relay.delivery import (
     Conversion,
     Delivery,
+    Fetch,
     Ignored,
     NotUnderstood,
     Outcome,
@@ -35,7 +37,7 @@ from conversion_relay.secrets import SecretMissing, SecretsUnavailable
 if TYPE_CHECKING:
     from conversion_relay.delivery import Memory
     from conversion_relay.event import Event
-    from conversion_relay.ledger import Recorded
+    from conversion_relay.ledger import Recorded, Written
     from conversion_relay.secrets import Tenant
     from conversion_relay.settings import Settings
 
@@ -51,10 +53,11 @@ _ATTEMPTS: Final = 3
 class LedgerPort(Protocol):
     """What the receiver needs of the ledger."""
 
-    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Recorded: ...
+    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Written: ...
     def remember(self, memory: Memory, now_ms: int, tenant: str | None) -> None: ...
     def recall(self, key: str, now_ms: int) -> Mapping[str, Any] | None: ...
     def note(self, request: PrivacyRequest, now_ms: int) -> Recorded: ...
+    def fetch_later(self, fetch: Fetch, now_ms: int, tenant: str | None) -> Recorded: ...
 
 
 class ParkingPort(Protocol):
@@ -133,6 +136,8 @@ class Receiver:
                 result = self._normalized(delivery, now_ms)
                 return self._written(result, delivery, now_ms)
             except NotUnderstood as problem:
+                if problem.remember is not None:
+                    self.ledger.remember(problem.remember, now_ms, self.source.tenant(delivery))
                 return self._parked(delivery, now_ms, problem.reason, problem.detail)
             except Contended:
                 attempts += 1
@@ -158,22 +163,23 @@ class Receiver:
                 return Outcome("ignored", 200, result.reason, result.detail)
             case Conversion():
                 result = replace(_fitting(result), also=tuple(map(_fitting, result.also)))
-                recorded = self.ledger.record(
+                written = self.ledger.record(
                     result,
                     now_ms,
                     source=self.source.name,
                     tenant=self.source.tenant(delivery),
                     delivery=self.source.delivery_id(delivery),
                 )
-                if recorded == "duplicate":
-                    detail = "this conversion is recorded already"
-                    return Outcome("duplicate", 200, "duplicate", detail, result.key)
-                also = tuple(each.key for each in result.also)
-                detail = "a new conversion, with another that waited for it" if also else "a new conversion"
-                return Outcome("recorded", 200, "recorded", detail, result.key, result.event, also)
+                return _recorded(result, written)
             case Remember():
                 self.ledger.remember(result.memory, now_ms, self.source.tenant(delivery))
                 return Outcome("remembered", 200, result.reason, result.detail, f"memory#{result.memory.key}")
+            case Fetch():
+                if self.ledger.fetch_later(result, now_ms, self.source.tenant(delivery)) == "duplicate":
+                    detail = "this delivery is noted already, its object is fetched or was"
+                    return Outcome("duplicate", 200, "fetch_known", detail, f"fetch#{result.key}")
+                detail = f"{self.source.name} is asked for the object after the answer"
+                return Outcome("remembered", 200, "to_be_fetched", detail, f"fetch#{result.key}")
             case PrivacyRequest():  # pragma: no branch - there is no other result
                 self.ledger.note(result, now_ms)
                 return Outcome(
@@ -188,6 +194,19 @@ class Receiver:
             next_step = "the source sends" if self.source.retries else "have the source send"
             return Outcome("failed", 500, reason, f"{detail}; {error}; {next_step} the delivery again")
         return Outcome("parked", http, reason, f"{detail}; kept for replay", key)
+
+
+def _recorded(conversion: Conversion, written: Written) -> Outcome:
+    events = {each.key: each.event for each in (conversion, *conversion.also)}
+    match (*written.recorded, *written.amended):
+        case []:
+            return Outcome("duplicate", 200, "duplicate", "this conversion is recorded already", conversion.key)
+        case [key, *_] if not written.recorded:
+            detail = "this conversion is recorded already; as it was still held, it now says what this delivery knows"
+            return Outcome("duplicate", 200, "amended", detail, key)
+    key, *also = written.recorded
+    detail = "a new conversion, with another that waited for it" if also else "a new conversion"
+    return Outcome("recorded", 200, "recorded", detail, key, events[key], tuple(also))
 
 
 def _fitting(conversion: Conversion) -> Conversion:

@@ -93,3 +93,13 @@ def _of(secrets: Mapping[str | None, Sequence[str]], tenant: Tenant) -> Sequence
     if len(secrets) == 1 and everybodys:
         return everybodys
     return secrets.get((tenant() or "").lower()) or everybodys
+
+
+class NoSecrets:
+    """For deliveries that are proved in another way than by a signature, and so need no secret."""
+
+    def active(self, tenant: Tenant) -> Sequence[str]:  # noqa: ARG002 - the port's signature
+        return ()
+
+    def refreshed(self, now_ms: int, tenant: Tenant) -> None:  # noqa: ARG002
+        return None

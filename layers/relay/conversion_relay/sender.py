@@ -6,6 +6,8 @@ An event's end is written to the ledger before its message is deleted::
             │       │         └ crash: sent again with the same bytes, OpenAI drops it; settled again
             │       └ crash: the same
             └ crash: handed out again
+
+A held event may have been amended since it was put on the queue, so it is taken from the ledger. It is final by then.
 """
 
 from __future__ import annotations
@@ -13,14 +15,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Protocol
 
 from conversion_relay.event import MAX_EVENTS, age_problem
 from conversion_relay.ledger import LedgerUnavailable, Settled
 from conversion_relay.openai import MAX_REQUEST_BYTES, Accepted, Answer, Blocked, Problem, Rejected, Retry
 from conversion_relay.queue import Message, QueueUnavailable, readable
 from conversion_relay.settings import DeliveryMode
+
+if TYPE_CHECKING:
+    from conversion_relay.ledger import Stored
 
 ACCEPTED: Final[Mapping[DeliveryMode, str]] = {
     "live": "accepted by OpenAI",
@@ -52,6 +57,7 @@ class LedgerPort(Protocol):
     """What the sender needs of the ledger."""
 
     def settle(self, key: str, status: Settled, reason: str, now_ms: int) -> None: ...
+    def stored(self, key: str) -> Stored | None: ...
 
 
 class OpenAiPort(Protocol):
@@ -69,6 +75,7 @@ class Run:
     rejected: int = 0
     expired: int = 0
     dead: int = 0
+    erased: int = 0
     waiting: int = 0
     requests: int = 0
     oldest_ms: int = 0
@@ -79,7 +86,7 @@ class Run:
 
     def summary(self) -> dict[str, object]:
         """What the function answers, for whoever invokes it by hand."""
-        counts = ("received", "sent", "rejected", "expired", "dead", "waiting", "requests")
+        counts = ("received", "sent", "rejected", "expired", "dead", "erased", "waiting", "requests")
         return {name: getattr(self, name) for name in counts} | {"stopped": self.blocked or self.retry}
 
     @property
@@ -135,8 +142,40 @@ class Sender:
             if not messages:
                 break
             self.run.received += len(messages)
-            self._deliver(self._fresh(messages))
+            self._deliver(self._fresh(self._final(messages)))
         return self.run
+
+    def _final(self, messages: Sequence[Message]) -> list[Message]:
+        """The messages with the events that are to go out: those of held ones are in the ledger.
+
+        One that comes before its hold has ended waits for that: only then is nobody allowed to amend it. One whose
+        conversion was erased for a person's sake is dropped.
+        """
+        now_ms = self.clock()  # before the ledger is read: what is past its hold then has its last event
+        held = [message for message in messages if message.held and message.key]
+        with ThreadPoolExecutor(SETTLE_PARALLEL) as pool:
+            stored = dict(zip((each.receipt for each in held), pool.map(self._stored, held), strict=True))
+        final = [message for message in messages if message.receipt not in stored]
+        erased = [message for message in held if stored[message.receipt] is None]
+        for message in held:
+            item = stored[message.receipt]
+            if isinstance(item, LedgerUnavailable):
+                self._note(f"{item}: the event waits")
+                self.run.waiting += 1
+            elif item is not None and item.hold_until_ms > now_ms:
+                self.queue.release([message], -(-(item.hold_until_ms - now_ms) // 1000))
+                self.run.waiting += 1
+            elif item is not None:
+                final.append(replace(message, event=item.event))
+        self.queue.delete(erased)
+        self.run.erased += len(erased)
+        return final
+
+    def _stored(self, message: Message) -> Stored | LedgerUnavailable | None:
+        try:
+            return self.ledger.stored(message.key)
+        except LedgerUnavailable as error:
+            return error
 
     def _fresh(self, messages: Sequence[Message]) -> list[Pending]:
         """The events that may go out now. The others end here, or wait until their time has come."""

@@ -16,6 +16,7 @@ DeliveryMode = Literal["live", "validate", "shadow"]
 ActionSource = Literal["web", "mobile_app", "offline", "physical_store", "phone_call", "email", "other"]
 
 OPENAI_ENDPOINT: Final = "https://bzr.openai.com/v1/events"
+STRIPE_ENDPOINT: Final = "https://api.stripe.com"
 
 
 class BadSetting(ValueError):
@@ -76,6 +77,10 @@ class Settings:
     stripe_test_mode: Literal["ignore", "count"] = "ignore"
     stripe_manual_invoices: bool = False
     convert_on: Literal["invoice", "status"] = "invoice"
+    stripe_fetch_thin_events: bool = False
+    stripe_api_endpoint: str = STRIPE_ENDPOINT
+    stripe_api_key_parameter: str = ""
+    fetch_queue_url: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], *required: str) -> Settings:
@@ -152,6 +157,10 @@ _RULES: Final = {
     "OPENAI_ENDPOINT": (
         re.compile(r"https://\S+|http://127\.0\.0\.1(:\d+)?/\S*"),
         "an https address, or one on 127.0.0.1",
+    ),
+    "STRIPE_API_ENDPOINT": (
+        re.compile(r"https://[^/?#\s@]+|http://127\.0\.0\.1(:\d+)?"),
+        "an https origin without a path, or one on 127.0.0.1",
     ),
     "MIN_ORDER_AMOUNT": (re.compile(r"\d{1,12}(\.\d{1,4})?"), "an amount such as 5 or 5.00"),
 }

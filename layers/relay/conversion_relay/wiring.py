@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from conversion_relay.delivery import Delivery, Outcome, Source
 from conversion_relay.ledger import Ledger
 from conversion_relay.parking import Parking
 from conversion_relay.receive import Receiver
-from conversion_relay.secrets import Tenant
+from conversion_relay.secrets import NoSecrets
 from conversion_relay.settings import Settings
 
 REQUIRED: Final = ("ledger_table", "parking_bucket", "signing_secrets_path")
@@ -81,20 +81,10 @@ def _take_from_bus(
     return function_url.answer(outcome)
 
 
-class _NoSecrets:
-    """Nothing is signed, so nothing is read: who only uses the bus needs no signing secret."""
-
-    def active(self, tenant: Tenant) -> Sequence[str]:  # noqa: ARG002 - the port's signature
-        return ()
-
-    def refreshed(self, now_ms: int, tenant: Tenant) -> None:  # noqa: ARG002
-        return None
-
-
 def trusting_the_bus(receiver: Receiver) -> Receiver:
     """The receiver for what its source's bus hands over: the same path, without a signature (see `event_bus`)."""
     source = replace(receiver.source, verify=lambda *_: None)
-    return replace(receiver, source=source, secrets=_NoSecrets())
+    return replace(receiver, source=source, secrets=NoSecrets())
 
 
 def addressed(delivery: Delivery, receivers: Mapping[str, Receiver]) -> Receiver | None:

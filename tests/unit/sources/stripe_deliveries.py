@@ -81,9 +81,19 @@ def trial(event_type: str = "created", status: str = "trialing", days_ago: float
     return subscription(event_type, status, before=before, **{**times, **about})
 
 
-def invoice(reason: str, paid: int, *, number: str = "in_1SNStory", paid_s: int = NOW_S - 5) -> dict[str, Any]:
+def invoice(
+    reason: str,
+    paid: int,
+    *,
+    number: str = "in_1SNStory",
+    paid_s: int = NOW_S - 5,
+    metadata: dict[str, str] | None = None,
+) -> dict[str, Any]:
     payload = a_payload("13", id=number, billing_reason=reason, amount_paid=paid, total=paid)
     about = payload["data"]["object"]
-    about["parent"]["subscription_details"] |= {"subscription": SUBSCRIPTION, "metadata": METADATA}
+    about["parent"]["subscription_details"] |= {
+        "subscription": SUBSCRIPTION,
+        "metadata": METADATA if metadata is None else metadata,
+    }
     about["status_transitions"]["paid_at"] = paid_s
     return payload

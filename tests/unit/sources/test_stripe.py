@@ -86,8 +86,9 @@ def test_type_that_is_no_conversion_may_be_a_stub(event_type: str, word: str) ->
 
 def test_types_of_the_reference_are_all_handled() -> None:
     sessions = ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
-    subscriptions = ("created", "updated", "deleted", "trial_will_end")
-    assert set(stripe.TYPES) == {
+    subscriptions = ("created", "updated", "deleted", "trial_will_end", "trialing", "active", "paused")
+    assert stripe.TYPES.keys() & stripe.NO_CONVERSION.keys() == set()
+    assert {*stripe.TYPES, *stripe.NO_CONVERSION} == {
         *(f"checkout.session.{each}" for each in sessions),
         *(f"customer.subscription.{each}" for each in subscriptions),
         "invoice.paid", "invoice.payment_succeeded", "payment_intent.succeeded",
@@ -389,21 +390,37 @@ def test_no_raw_personal_data_is_remembered() -> None:
     received(invoice("subscription_cycle", 2900), ledger)
 
     held = json.dumps(ledger.memories).lower()
-    assert "waiting" in held
+    assert "payment" in held
     for raw in ("dev.patel", "patel", "15125550147", "user_48151", "example plaza"):
         assert raw not in held
 
 
-def test_what_is_remembered_of_the_buyer_is_dropped_with_the_subscription() -> None:
+@pytest.mark.parametrize(
+    ("story", "kept_days"),
+    [
+        ([trial()], 8),
+        ([trial(), trial("updated", "past_due"), invoice("subscription_cycle", 2900)], 8),
+        ([trial(), trial("updated", "past_due")], 90),
+    ],
+    ids=["during the trial", "after the payment", "with the payment open"],
+)
+def test_what_is_remembered_goes_8_days_after_the_end_unless_a_payment_is_owed(
+    story: list[dict[str, Any]], kept_days: int
+) -> None:
     ledger = InMemoryLedger()
-    received(trial(), ledger)
+    for payload in story:
+        received(payload, ledger)
     assert received(subscription("deleted", "canceled"), ledger).reason == "cancellation"
 
-    facts = ledger.recall(MEMORY, NOW_MS)
-    assert facts is not None
-    assert "context" not in facts
-    assert "trial" in facts
-    assert received(subscription("deleted", "canceled", id=None)).reason == "cancellation"
+    assert ledger.memories[MEMORY][1] == NOW_S + kept_days * DAY_S
+
+
+def test_end_of_a_subscription_of_which_nothing_is_known_leaves_no_trace() -> None:
+    ledger = InMemoryLedger()
+    assert received(subscription("deleted", "canceled"), ledger).reason == "cancellation"
+    assert received(subscription("deleted", "canceled", id=None), ledger).reason == "cancellation"
+
+    assert ledger.memories == {}
 
 
 @pytest.mark.parametrize(("trial_days", "kept_days"), [(0, 90), (30, 120), (10_000, 890)])
@@ -449,7 +466,7 @@ def test_payment_that_waited_counts_also_where_the_trial_is_too_old_to_be_sent()
     received(invoice("subscription_cycle", 2900), ledger)
 
     assert received(trial(days_ago=14), ledger).key == f"subscription_created#stripe:{SUBSCRIPTION}"
-    assert received(invoice("subscription_cycle", 2900, number="in_2"), ledger).reason == "renewal"
+    assert received(invoice("subscription_cycle", 2900, number="in_2", paid_s=NOW_S), ledger).reason == "renewal"
 
 
 def test_payment_that_waited_too_long_is_stale_and_the_next_is_a_renewal() -> None:
@@ -528,8 +545,19 @@ def test_convert_on_status_counts_the_end_of_the_trial() -> None:
     assert (found["type"], found["timestamp_ms"], found["data"]) == (
         "subscription_created", ended["created"] * 1000, {"type": "plan_enrollment"},
     )  # fmt: skip
-    assert reason(invoice("subscription_cycle", 2900), ledger=ledger, **on_status) == ("ignored", "renewal")
+    assert received(ended, ledger, **on_status).reason == "duplicate"
     assert received(trial("updated", "past_due"), **on_status).kind == "remembered"
+
+
+def test_convert_on_status_says_the_amount_where_the_payment_comes_within_minutes() -> None:
+    for later_s, amount in ((30, {"amount": 2900, "currency": "USD"}), (3_600, {})):
+        ledger = InMemoryLedger()
+        received(trial("updated", "active"), ledger, convert_on="status")
+        paid = invoice("subscription_cycle", 2900, paid_s=NOW_S + later_s)
+
+        assert received(paid, ledger, now_s=NOW_S + later_s, convert_on="status").kind == "duplicate"
+        found = ledger.conversions[f"subscription_created#stripe:{SUBSCRIPTION}"]
+        assert found["data"] == {"type": "plan_enrollment", **amount}
 
 
 def test_convert_on_status_that_comes_too_late_is_stale() -> None:
@@ -558,8 +586,9 @@ def test_first_payment_that_is_stale_makes_the_next_a_renewal(first: str) -> Non
     ledger = InMemoryLedger()
     received(trial(), ledger)
 
-    assert reason(paid[first], ledger=ledger) == ("ignored", "stale_event")
+    assert received(paid[first], ledger).kind != "recorded"
     assert reason(invoice("subscription_cycle", 2900), ledger=ledger) == ("ignored", "renewal")
+    assert list(ledger.conversions) == [f"trial_started#stripe:{SUBSCRIPTION}"]
 
 
 def test_session_that_comes_twice_is_known() -> None:

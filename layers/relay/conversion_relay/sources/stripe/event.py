@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from conversion_relay import click, money, timestamps
-from conversion_relay.delivery import Conversion, Ignored, Memory, NotUnderstood, Recall
+from conversion_relay.delivery import Conversion, Ignored, NotUnderstood, Recall
 from conversion_relay.payload import integer, string, text, value_at
 from conversion_relay.settings import Settings
 from conversion_relay.sources import envelope
@@ -18,6 +18,11 @@ from conversion_relay.sources.person import user_fields
 NAME: Final = "stripe"
 _ID: Final = re.compile(r"[A-Za-z0-9_]{1,100}")
 _OPPREF_PARTS: Final = 9
+
+HOLD_S: Final = 600
+"""How long a conversion waits for the session that belongs to it. Stripe sends all deliveries of a purchase within
+seconds; minutes cover its first retry and a queue on its side. SQS hides a message for at most 900 s.
+"""
 
 Context = Mapping[str, Any]
 """Who bought and whence: ``user``, ``oppref``, ``obref``, ``event_id`` and ``source_url``, absent where unknown. Holds
@@ -139,9 +144,9 @@ def conversion(
     context: Context,
     data: Mapping[str, Any],
     action_source: str = "web",
-    remember: Memory | None = None,
+    hold_s: int = 0,
 ) -> Conversion | Ignored:
-    """Build the conversion.
+    """Build the conversion; ``hold_s``: how long it waits for a delivery that knows more.
 
     Raises:
         NotUnderstood: a web event for which no page and no origin is known.
@@ -153,7 +158,7 @@ def conversion(
             "a web event needs a source_url: set the parameter SiteOrigin to your site, such as "
             "https://www.example.com, or metadata source_url",
         )
-    return envelope.conversion(
+    built = envelope.conversion(
         event_type,
         subject=received.subject(object_id),
         timestamp_ms=timestamp_ms,
@@ -165,10 +170,12 @@ def conversion(
         obref=context.get("obref"),
         pixel_id=context.get("event_id"),
         settings=received.settings,
-        remember=remember,
     )
+    # It must not grow too old while it is held and waits for the next run of the sender.
+    is_urgent = received.fresh(timestamp_ms - 2 * hold_s * 1000) is None
+    return replace(built, hold_s=0 if is_urgent else hold_s) if isinstance(built, Conversion) else built
 
 
-def stale(what: str, remember: Memory | None = None) -> Ignored:
+def stale(what: str) -> Ignored:
     """What is too old (or too far ahead) to be sent."""
-    return Ignored("stale_event", f"{what} lies outside the 7 days that the API accepts", remember)
+    return Ignored("stale_event", f"{what} lies outside the 7 days that the API accepts")

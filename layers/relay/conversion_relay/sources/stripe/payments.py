@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from conversion_relay.delivery import Ignored, Result
+from conversion_relay.delivery import Conversion, Ignored, Result
 from conversion_relay.payload import integer, text, value_at
 from conversion_relay.sources.stripe.event import (
+    HOLD_S,
     Context,
     Received,
     amount_of,
@@ -57,9 +59,10 @@ def payment(received: Received) -> Result:
     timestamp_ms = received.fresh(received.created_ms)
     if timestamp_ms is None:
         return stale("the payment")
-    # Where invoices written by hand count, the invoice of a session does too: both are one conversion then.
+    # Where invoices written by hand count, the invoice of a session does too: both are one conversion then, and the
+    # session, which knows buyer and click, takes the place of an invoice that came first.
     invoice = id_of(received.about, "invoice") if received.settings.stripe_manual_invoices else None
-    return conversion(
+    built = conversion(
         received,
         "order_created",
         object_id=invoice or session_id,
@@ -67,6 +70,7 @@ def payment(received: Received) -> Result:
         context=session_context(received),
         data=amount_of(received.about, "amount_total"),
     )
+    return replace(built, amends=invoice is not None) if isinstance(built, Conversion) else built
 
 
 def payment_intent(received: Received) -> Result:
@@ -148,4 +152,5 @@ def manual_invoice(received: Received) -> Result:
         context=invoice_context(received, value_at(received.about, "metadata")),
         data=amount_of(received.about, "amount_paid"),
         action_source="offline",
+        hold_s=HOLD_S,
     )

@@ -9,25 +9,29 @@ One purchase is announced by several deliveries, none of which knows everything:
 
 What each has told is remembered under the subscription, and each write holds only if nobody wrote in between. Facts:
 
-``context``    buyer and click of the session (else of the subscription)
+``session``    buyer and click of the session
+``began``      the beginning of the trial, with buyer and click of the subscription then
+``own``        buyer and click of the subscription, for want of a session
 ``trial``      ``running`` or ``over``: the first payment is a conversion
-``waiting``    a payment that is a renewal, unless the beginning of a trial is still to arrive
-``converted``  the first payment has counted: whatever is paid from now on is a renewal
+``payment``    the best payment known; one of a cycle is a renewal unless a trial is known
 
-Each fact only ever grows, so every order of arrival ends in the same conversions.
+Of two deliveries that tell of the same fact the better one stays, whichever came first (``_better``). So the facts, and
+the events that are built out of nothing else, do not depend on the order of arrival. What was recorded before all was
+known is held back for ``HOLD_S`` and amended meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from conversion_relay import timestamps
 from conversion_relay.delivery import Conversion, Ignored, Memory, NotUnderstood, Remember, Result
 from conversion_relay.payload import integer, text, value_at
 from conversion_relay.sources.stripe.event import (
-    Context,
+    HOLD_S,
     Received,
     amount_of,
     context_of,
@@ -48,6 +52,14 @@ WAITING_DAYS: Final = 8
 _DAY_MS: Final = 86_400_000
 _LONGEST_TRIAL_DAYS: Final = 800
 _AFTER_TRIAL: Final = ("active", "past_due", "unpaid")
+_MEMORY: Final = "subscription"
+
+_PAYMENTS: Final = ("session", "create", "cycle", "status")
+"""What may tell of the first payment, the best first: the session, which has buyer and click; the first invoice; the
+first one after a trial; the end of the trial (ConvertOn=status), which says nothing of money.
+"""
+
+_Told = Literal["trial", "payment"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +75,10 @@ class _Subscription:
     def key(self) -> str:
         return f"{_MEMORY}#{self.received.subject(self.id)}"
 
-    @property
-    def converted(self) -> bool:
-        return bool(self.facts.get("converted"))
-
-    def knowing(self, **changes: Any) -> _Subscription:
-        """With further facts; None takes one away."""
-        facts = {name: value for name, value in {**self.facts, **changes}.items() if value is not None}
-        return replace(self, facts=facts)
+    def knowing(self, **facts: Any) -> _Subscription:
+        """With further facts; of what is known already the better one stays."""
+        learned = {name: _better(name, self.facts.get(name), fact) for name, fact in facts.items() if fact is not None}
+        return replace(self, facts={**self.facts, **learned})
 
     def memory(self, before: _Subscription) -> Memory | None:
         """What is to be written; None when nothing is new."""
@@ -83,33 +91,91 @@ class _Subscription:
             key=self.key,
             facts=self.facts,
             version=str(int(before.version or 0) + 1),
-            ttl_days=WAITING_DAYS if set(self.facts) == {"waiting"} else days,
+            ttl_days=WAITING_DAYS if self._is_soon_useless else days,
             replaces=before.version,
         )
 
-    def paid(self, timestamp_ms: int, data: Mapping[str, Any], context: Context) -> Conversion | Ignored:
-        """The first payment: the click and buyer of the session are better than those of an invoice."""
+    @property
+    def _is_soon_useless(self) -> bool:
+        """A renewal waits for its trial in vain; a cancelled subscription owes at most the payment after its trial."""
+        owes = self.facts.get("trial") == "over" and "payment" not in self.facts
+        return set(self.facts) == {"payment"} or ("cancelled" in self.facts and not owes)
+
+    def trial_started(self) -> Conversion | Ignored | None:
+        """The trial, as far as it is known: held back until the session is."""
+        began, session = self.facts.get("began"), self.facts.get("session")
+        if began is None:
+            return None
+        timestamp_ms = self.received.fresh(began["timestamp_ms"])
+        if timestamp_ms is None:
+            return stale("the beginning of the trial")
+        # Nothing is paid, so there is no amount: the plan's price is not what the buyer gave.
+        return conversion(
+            self.received,
+            "trial_started",
+            object_id=self.id,
+            timestamp_ms=timestamp_ms,
+            context=merged(session["context"] if session else {}, began["context"]),
+            data={},
+            hold_s=0 if session else HOLD_S,
+        )
+
+    def first_payment(self) -> Conversion | Ignored | None:
+        """The first payment, as far as it is known: held back unless nothing better can come.
+
+        A paid session counts as it stands, because it is not held: what comes after it could change nothing. To any
+        other payment the click and buyer of the session are better than its own.
+        """
+        payment = self.facts.get("payment")
+        if payment is None or (payment["kind"] == "cycle" and "trial" not in self.facts):
+            return None
+        timestamp_ms = self.received.fresh(payment["timestamp_ms"])
+        if timestamp_ms is None:
+            return stale("the payment")
+        is_session = payment["kind"] == "session"
+        known: Mapping[str, Any] = {} if is_session else self.facts.get("session") or self.facts.get("own") or {}
         return conversion(
             self.received,
             "subscription_created",
             object_id=self.id,
             timestamp_ms=timestamp_ms,
-            context=merged(self.facts.get("context", {}), context),
-            data=data,
+            context=merged(known.get("context", {}), payment["context"]),
+            data=payment["data"],
+            hold_s=0 if is_session or self._is_first_of_cycle(payment) else HOLD_S,
         )
 
-    def waiting_payment(self) -> Conversion | Ignored | None:
-        """The payment that came before its trial was known, if there is one."""
-        waiting = self.facts.get("waiting")
-        if waiting is None:
-            return None
-        timestamp_ms = self.received.fresh(waiting["timestamp_ms"])
-        if timestamp_ms is None:
-            return stale("the first payment after the trial")
-        return self.paid(timestamp_ms, waiting["data"], waiting["context"])
+    def _is_first_of_cycle(self, payment: Mapping[str, Any]) -> bool:
+        """Whether a payment is the first after the trial for certain, with the session known: no plan is shorter than a
+        day, so what was paid within a day of the trial's end is no renewal.
+        """
+        end_ms = self.facts.get("trial_end_ms", 0)
+        return payment["kind"] == "cycle" and "session" in self.facts and payment["timestamp_ms"] - end_ms < _DAY_MS
 
 
-_MEMORY: Final = "subscription"
+def _better(name: str, known: Any, told: Any) -> Any:
+    """Of two things told of one fact, the one to keep; the same whichever was told first."""
+    if known is None:
+        return told
+    match name:
+        case "trial":
+            return "over" if "over" in (known, told) else "running"
+        case "trial_end_ms":
+            return max(known, told)
+        case "cancelled":
+            return True
+    return min(known, told, key=_rank)
+
+
+def _rank(fact: Mapping[str, Any]) -> tuple[int, int, str]:
+    """The better kind, then the earlier time; where both are the same, any rule will do as long as it is one."""
+    kind = _PAYMENTS.index(fact["kind"]) if "kind" in fact else 0
+    return kind, fact["timestamp_ms"], json.dumps(fact, sort_keys=True)
+
+
+_BUILD: Final[Mapping[_Told, Callable[[_Subscription], Conversion | Ignored | None]]] = {
+    "trial": _Subscription.trial_started,
+    "payment": _Subscription.first_payment,
+}
 
 
 def _known(received: Received, subscription_id: str | None) -> _Subscription:
@@ -120,30 +186,58 @@ def _known(received: Received, subscription_id: str | None) -> _Subscription:
     return _Subscription(received, subscription_id, facts, held.get("version"))
 
 
-def _together(found: Sequence[Conversion | Ignored], memory: Memory | None) -> Result:
-    """All conversions of one delivery, written in one transaction with what is to be remembered."""
-    conversions = [each for each in found if isinstance(each, Conversion)]
+def _result(
+    before: _Subscription, known: _Subscription, told: tuple[_Told, ...], otherwise: Callable[[Memory | None], Result]
+) -> Result:
+    """What a delivery tells of (``told``), and what it changes in what was recorded before, written with the facts.
+
+    An event may take the place of the recorded one only together with facts that are new: so the stored event is always
+    the one of the stored facts, whatever twin delivery is under way.
+    """
+    memory = known.memory(before)
+    try:
+        found = {name: build(known) for name, build in _BUILD.items()}
+    except NotUnderstood as problem:
+        # A page is missing. The session, which names one, may still come; it then finds what this delivery has told.
+        problem.remember = memory
+        raise
+    changed = [
+        each
+        for name, each in found.items()
+        if each is not None and (name in told or _event_of(each) != _event_of(_built(before, name)))
+    ]
+    conversions = [replace(each, amends=memory is not None) for each in changed if isinstance(each, Conversion)]
     if conversions:
         return replace(conversions[0], also=tuple(conversions[1:]), remember=memory)
-    return replace(found[0], remember=memory)
+    ignored = [each for name, each in found.items() if name in told and isinstance(each, Ignored)]
+    return replace(ignored[0], remember=memory) if ignored else otherwise(memory)
+
+
+def _built(before: _Subscription, name: _Told) -> Conversion | Ignored | None:
+    try:
+        return _BUILD[name](before)
+    except NotUnderstood:
+        return None
+
+
+def _event_of(result: Conversion | Ignored | None) -> object:
+    return result.event if isinstance(result, Conversion) else None
 
 
 def session(received: Received) -> Result:
     """A session in mode subscription: the first payment, or buyer and click for a later delivery."""
     before = _known(received, id_of(received.about, "subscription"))
-    context = session_context(received)
-    known = before.knowing(context=context)
-    if not is_paid(received) or (integer(received.about, "amount_total") or 0) <= 0:
-        memory = known.memory(before)
+    told = {"timestamp_ms": received.created_ms or 0, "context": session_context(received)}
+    paid = is_paid(received) and (integer(received.about, "amount_total") or 0) > 0
+    payment = {**told, "kind": "session", "data": amount_of(received.about, "amount_total")} if paid else None
+
+    def nothing_to_report(memory: Memory | None) -> Result:
         if memory is None:
             return Ignored("session_known", "buyer and click of this subscription are remembered already")
         return Remember(memory, "session_kept", "nothing paid yet: buyer and click are kept for what follows")
-    known = known.knowing(converted=True, waiting=None)
-    timestamp_ms = received.fresh(received.created_ms)
-    if timestamp_ms is None:
-        return stale("the payment", known.memory(before))
-    paid = known.paid(timestamp_ms, amount_of(received.about, "amount_total"), context)
-    return _together([paid], known.memory(before))
+
+    known = before.knowing(session=told, payment=payment)
+    return _result(before, known, ("payment",) if paid else (), nothing_to_report)
 
 
 def created(received: Received) -> Result:
@@ -166,53 +260,48 @@ def updated(received: Received) -> Result:
     return _trial(received, begins=False)
 
 
-def _trial(received: Received, *, begins: bool) -> Result:
-    about, settings = received.about, received.settings
+def activated(received: Received) -> Result:
+    """``customer.subscription.active``: it exists as a thin event only, which does not say what the status was before.
+    The trial ended when the subscription says, so a second such event, years later, is no second end.
+    """
+    _, end_ms = _trial_times(received)
+    if text(received.about, "status") not in _AFTER_TRIAL or end_ms is None or end_ms > received.now_ms:
+        return Ignored("update_only", "no trial has ended: the session and the invoices carry the conversions")
+    return _trial(received, begins=False, ended_ms=end_ms)
+
+
+def _trial(received: Received, *, begins: bool, ended_ms: int | None = None) -> Result:
+    about = received.about
     before = _known(received, own_id(received))
     started_ms, end_ms = _trial_times(received)
     if _is_later_trial(received, started_ms):
         return Ignored("later_trial", "a free period of a subscription that began without one")
-    if not before.facts and end_ms is not None and received.now_ms - end_ms > WAITING_DAYS * _DAY_MS:
+    knows_nothing = set(before.facts) <= {"payment"}
+    if knows_nothing and end_ms is not None and received.now_ms - end_ms > WAITING_DAYS * _DAY_MS:
         return stale("the end of the trial")
 
+    status = text(about, "status")
     own = context_of(received, value_at(about, "metadata"), customer=id_of(about, "customer"))
-    over = text(about, "status") != "trialing"
+    told = {"timestamp_ms": received.created_ms or 0, "context": own}
+    payment = None
+    if received.settings.convert_on == "status" and status == "active":
+        payment = {**told, "timestamp_ms": ended_ms or told["timestamp_ms"], "kind": "status", "data": {}}
     known = before.knowing(
-        trial="over" if over or before.facts.get("trial") == "over" else "running",
-        trial_end_ms=end_ms if end_ms is not None else before.facts.get("trial_end_ms"),
-        context=before.facts.get("context", own),
+        trial="running" if status == "trialing" else "over",
+        trial_end_ms=end_ms,
+        own=told,
+        began={"timestamp_ms": started_ms or 0, "context": own} if begins else None,
+        payment=payment,
     )
-    found: list[Conversion | Ignored] = []
-    if begins:
-        found.append(_trial_started(received, known, own, started_ms))
-    first_payment = known.waiting_payment()
-    if first_payment is not None:
-        found.append(first_payment)
-        known = known.knowing(converted=True, waiting=None)
-    counts_now = settings.convert_on == "status" and text(about, "status") == "active"
-    if counts_now and not known.converted:
-        active_ms = received.fresh(received.created_ms)
-        found.append(stale("the end of the trial") if active_ms is None else known.paid(active_ms, {}, own))
-        known = known.knowing(converted=True)
-    memory = known.memory(before)
-    if found:
-        return _together(found, memory)
-    if memory is None:
-        return Ignored("trial_known", "this state of the trial is remembered already")
-    return Remember(memory, "trial_kept", "no proof of payment: the first paid invoice is the conversion")
 
+    def nothing_to_report(memory: Memory | None) -> Result:
+        if memory is None:
+            return Ignored("trial_known", "this state of the trial is remembered already")
+        return Remember(memory, "trial_kept", "no proof of payment: the first paid invoice is the conversion")
 
-def _trial_started(
-    received: Received, known: _Subscription, own: Context, started_ms: int | None
-) -> Conversion | Ignored:
-    timestamp_ms = received.fresh(started_ms)
-    if timestamp_ms is None:
-        return stale("the beginning of the trial")
-    context = merged(known.facts["context"], own)
-    # Nothing is paid, so there is no amount: the plan's price is not what the buyer gave.
-    return conversion(
-        received, "trial_started", object_id=known.id, timestamp_ms=timestamp_ms, context=context, data={}
-    )
+    counts = payment is not None and known.facts["payment"] == payment
+    reports: dict[_Told, bool] = {"trial": begins, "payment": counts}
+    return _result(before, known, tuple(name for name, is_told in reports.items() if is_told), nothing_to_report)
 
 
 def _trial_times(received: Received) -> tuple[int | None, int | None]:
@@ -230,13 +319,14 @@ def _is_later_trial(received: Received, started_ms: int | None) -> bool:
 
 
 def deleted(received: Received) -> Result:
-    """``customer.subscription.deleted``: no conversion; buyer and click are no longer needed, and dropped."""
+    """``customer.subscription.deleted``: no conversion; buyer and click are forgotten once nothing can follow."""
     detail = "a cancellation: what was counted stays counted"
     subscription_id = id_of(received.about, "id")
     if subscription_id is None:
         return Ignored("cancellation", detail)
     before = _known(received, subscription_id)
-    return Ignored("cancellation", detail, before.knowing(context=None).memory(before))
+    known = before.knowing(cancelled=True) if before.facts else before
+    return Ignored("cancellation", detail, known.memory(before))
 
 
 def invoice(received: Received) -> Result:
@@ -248,34 +338,34 @@ def invoice(received: Received) -> Result:
     if (integer(about, "amount_paid") or 0) <= 0:
         return Ignored("nothing_paid", "nothing was paid: a trial, a coupon of 100 % or a credit balance")
     before = _known(received, _subscription_of(about))
+    paid_ms = paid_at(received) or 0
     is_cycle = reason == "subscription_cycle"
-    renewal = "a renewal: no beginning of a trial is known for this subscription"
-    if is_cycle and before.converted:
+    payment = {
+        "kind": "cycle" if is_cycle else "create",
+        "timestamp_ms": paid_ms,
+        "data": amount_of(about, "amount_paid"),
+        "context": invoice_context(received, _metadata_of(about)),
+    }
+    known = before.knowing(payment=payment)
+    if is_cycle and known.facts["payment"] != payment:
         return Ignored("renewal", "a renewal: the first payment has counted")
-    timestamp_ms = received.fresh(paid_at(received))
-    context = invoice_context(received, _metadata_of(about))
-    data = amount_of(about, "amount_paid")
-    if is_cycle and "trial" not in before.facts:
+
+    def waits(memory: Memory | None) -> Result:
         # Stripe does not keep the order. If this is the first payment after a trial whose beginning is late, the
         # delivery of that beginning finds the payment here.
         #
         #   invoice.paid (cycle)            ─▶ waiting ─▶ forgotten after 8 days: it was a renewal
         #   customer.subscription.created   ─▶ trial_started, and subscription_created out of what waits
-        waits_ms = before.facts.get("waiting", {}).get("timestamp_ms")
-        if timestamp_ms is None or (waits_ms is not None and waits_ms <= timestamp_ms):
-            return Ignored("renewal", renewal)
-        waiting = {"timestamp_ms": timestamp_ms, "data": data, "context": context}
-        return Ignored("renewal", renewal, before.knowing(waiting=waiting).memory(before))
-    known = before.knowing(converted=True, waiting=None)
-    if timestamp_ms is None:
-        return stale("the payment", known.memory(before))
-    return _together([known.paid(timestamp_ms, data, context)], known.memory(before))
+        detail = "a renewal: no beginning of a trial is known for this subscription"
+        return Ignored("renewal", detail, memory if received.fresh(paid_ms) else None)
+
+    return _result(before, known, ("payment",), waits)
 
 
 def _subscription_of(about: object) -> str | None:
     """The invoice's subscription; it moved with the API version 2025-03-31."""
     line = ("lines", "data", 0)
-    paths: Sequence[tuple[str | int, ...]] = (
+    paths: tuple[tuple[str | int, ...], ...] = (
         ("parent", "subscription_details", "subscription"),
         ("subscription",),
         (*line, "parent", "subscription_item_details", "subscription"),
