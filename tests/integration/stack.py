@@ -21,7 +21,15 @@ FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
 PIXEL_ID = "Qm7TzV4kRw2LpX9sNdB3Yh"
 OPENAI_KEY = "conversions-key-for-tests"
 SECRET = "shpss_for_integration_tests"
-SECRETS = {"shopify": [SECRET], "stripe": ["whsec_for_integration_tests"], "openai": OPENAI_KEY}
+SECRETS = {
+    "shopify": [SECRET],
+    "stripe": ["whsec_for_integration_tests"],
+    "callrail": ["callrail key for integration tests"],
+    "ctm": ["ctm secret for integration tests"],
+    "whatconverts": ["whatconverts-token-for-integration-tests"],
+    "twilio": ["twilio token for integration tests"],
+    "openai": OPENAI_KEY,
+}
 
 
 class Context:
@@ -118,9 +126,19 @@ def environment(stack: Stack, function: str) -> dict[str, str]:
     }
 
 
+FUNCTION_OF = {
+    "shopify": "shopify",
+    "stripe": "stripe",
+    "callrail": "calls",
+    "ctm": "calls",
+    "whatconverts": "calls",
+    "twilio": "calls",
+}
+"""The function that takes a source's webhooks."""
 LOGICAL_ID = {
     "shopify": "ShopifyReceiver",
     "stripe": "StripeReceiver",
+    "calls": "CallsReceiver",
     "outbox": "Outbox",
     "sender": "Sender",
     "privacy": "Privacy",

@@ -24,6 +24,8 @@ def test_defaults_of_the_policy() -> None:
     assert (settings.draft_order_action_source, settings.late_payment) == ("offline", "payment_moment")
     assert (settings.count_pending_orders, settings.count_carts, settings.count_newsletter) == (False, False, False)
     assert settings.count_subscription_contracts
+    assert (settings.min_call_seconds, settings.first_time_only, settings.count_voicemail) == (30, True, False)
+    assert (settings.call_currency, settings.ctm_sale_event) == ("USD", "lead")
 
 
 @pytest.mark.parametrize("each", fields(Settings), ids=lambda each: each.name)
@@ -57,6 +59,12 @@ READ = [
     ("STRIPE_TEST_MODE", "count", "count"),
     ("STRIPE_MANUAL_INVOICES", "yes", True),
     ("CONVERT_ON", "status", "status"),
+    ("MIN_CALL_SECONDS", "0", 0),
+    ("FIRST_TIME_ONLY", "no", False),
+    ("COUNT_VOICEMAIL", "yes", True),
+    ("CALL_CURRENCY", "EUR", "EUR"),
+    ("CTM_SALE_EVENT", "order", "order"),
+    ("PUBLIC_ORIGIN", "https://hooks.example.com/", "https://hooks.example.com"),
     ("CONTENT_ID", "sku", "sku"),
     ("MIN_ORDER_AMOUNT", "0", Decimal(0)),
     ("MIN_ORDER_AMOUNT", "5.00", Decimal("5.00")),
@@ -98,6 +106,11 @@ REFUSED = [
     ("STRIPE_ACCOUNTS", "cus_1A", "account ids such as"),
     ("STRIPE_TEST_MODE", "yes", "ignore, count"),
     ("CONVERT_ON", "payment", "invoice, status"),
+    ("MIN_CALL_SECONDS", "-1", "0 to 9999"),
+    ("MIN_CALL_SECONDS", "10000", "0 to 9999"),
+    ("CALL_CURRENCY", "usd", "three capitals"),
+    ("CTM_SALE_EVENT", "sale", "lead, order"),
+    ("PUBLIC_ORIGIN", "https://hooks.example.com/twilio", "without a path"),
     ("MIN_ORDER_AMOUNT", "-5", "such as 5"),
     ("MIN_ORDER_AMOUNT", "5,00", "such as 5"),
     ("MIN_ORDER_AMOUNT", "1e9", "such as 5"),

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from conversion_relay.settings import Settings
 from tools.lint_template import problems
+from tools.sources import SOURCES
 from tools.template import ROOT, of_type, read
 
 TEMPLATE = read()
@@ -32,6 +33,9 @@ READ_STREAM = {
     ("dynamodb:GetShardIterator", STREAM),
     ("dynamodb:ListStreams", STREAMS),
 }
+CALL_PLATFORMS = ("callrail", "ctm", "whatconverts", "twilio")
+RECEIVES = {"ShopifyReceiver": ("shopify",), "StripeReceiver": ("stripe",), "CallsReceiver": CALL_PLATFORMS}
+"""The sources of each receiver."""
 PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}"
 
 
@@ -53,6 +57,12 @@ MAY = {
         ("s3:PutObject", "${ParkingBucket.Arn}/stripe/*"),
         ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/stripe"),
         *logs_of("StripeReceiver"),
+    },
+    "CallsReceiverRole": {
+        ("dynamodb:PutItem", LEDGER),
+        *(("s3:PutObject", f"${{ParkingBucket.Arn}}/{source}/*") for source in CALL_PLATFORMS),
+        *(("ssm:GetParameter", f"{PARAMETER}/signing-secrets/{source}") for source in CALL_PLATFORMS),
+        *logs_of("CallsReceiver"),
     },
     "OutboxRole": {
         *READ_STREAM,
@@ -89,8 +99,9 @@ def allowed_by(role: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
             actions, resource = statement["Action"], statement["Resource"]
-            arn = ".".join(resource["Fn::GetAtt"]) if "Fn::GetAtt" in resource else resource["Fn::Sub"]
-            yield from ((action, arn) for action in ([actions] if isinstance(actions, str) else actions))
+            for each in resource if isinstance(resource, list) else [resource]:
+                arn = ".".join(each["Fn::GetAtt"]) if "Fn::GetAtt" in each else each["Fn::Sub"]
+                yield from ((action, arn) for action in ([actions] if isinstance(actions, str) else actions))
 
 
 def environment_of(function: str) -> dict[str, Any]:
@@ -132,18 +143,36 @@ def test_nobody_but_this_account_s_scheduler_starts_the_sender() -> None:
 
 
 def test_only_a_receiver_has_an_address() -> None:
-    assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == [
-        "ShopifyReceiver",
-        "StripeReceiver",
-    ]
+    assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == list(RECEIVES)
 
 
-@pytest.mark.parametrize(("receiver", "source"), [("ShopifyReceiver", "shopify"), ("StripeReceiver", "stripe")])
-def test_each_receiver_knows_the_name_of_its_own_secret_alone(receiver: str, source: str) -> None:
+SECRETS_OF = {name: {f"signing-secrets/{source}" for source in sources} for name, sources in RECEIVES.items()}
+SECRETS_OF["Sender"] = {"openai-conversions-key"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_may_read_its_own_secrets_alone(function: str) -> None:
+    allowed = set(allowed_by(RESOURCES[f"{function}Role"]))
+    of_the_store = {(action, arn) for action, arn in allowed if action.startswith("ssm:") or ":ssm:" in arn}
+    own = {("ssm:GetParameter", f"{PARAMETER}/{name}") for name in SECRETS_OF.get(function, ())}
+    assert of_the_store == own
+
+
+@pytest.mark.parametrize("receiver", RECEIVES)
+def test_a_receiver_finds_its_secrets_where_its_role_may_read(receiver: str) -> None:
     path = environment_of(receiver)["SIGNING_SECRETS_PATH"]
     assert path == {"Fn::Sub": "/${AWS::StackName}/signing-secrets"}
-    readable = {arn for action, arn in allowed_by(RESOURCES[f"{receiver}Role"]) if action == "ssm:GetParameter"}
-    assert readable == {f"{PARAMETER}/signing-secrets/{source}"}
+
+
+@pytest.mark.parametrize(("receiver", "source"), [(name, each) for name in RECEIVES for each in RECEIVES[name]])
+def test_a_source_parks_where_its_receiver_may_write_and_has_a_command_for_its_secret(
+    receiver: str, source: str
+) -> None:
+    assert source in SOURCES
+    assert ("s3:PutObject", f"${{ParkingBucket.Arn}}/{source}/*") in set(allowed_by(RESOURCES[f"{receiver}Role"]))
+    command = TEMPLATE["Outputs"][f"{source.capitalize()}SecretCommand"]["Value"]["Fn::Sub"]
+    assert f"--name /${{AWS::StackName}}/signing-secrets/{source} " in command
+    assert f"{source.capitalize()}WebhookUrl" in TEMPLATE["Outputs"]
 
 
 def test_the_key_is_never_in_the_template_only_its_name() -> None:
@@ -249,7 +278,7 @@ def test_every_setting_of_the_code_comes_from_the_template() -> None:
 
 def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
     own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
-    variables = environment_of("ShopifyReceiver") | environment_of("StripeReceiver") | environment_of("Sender")
+    variables = {name: value for each in (*RECEIVES, "Sender") for name, value in environment_of(each).items()}
     defaults = {
         variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"])
         for variable, value in variables.items()
@@ -282,6 +311,10 @@ def test_the_code_takes_every_value_that_the_template_takes(parameter: str, valu
         ("SiteOrigin", "https://www.example.com"),
         ("StripeAccounts", "acct_1Qw2Er3Ty4,acct_5Ui6Op7As8"),
         ("MinOrderAmount", "0.50"),
+        ("MinCallSeconds", "0"),
+        ("MinCallSeconds", "9999"),
+        ("CallCurrency", "EUR"),
+        ("PublicOrigin", "https://hooks.example.com:8443"),
         ("AppActionSources", "2653365=web,129785=physical_store"),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:alarms"),
         ("LedgerTtlDays", "8"),
@@ -319,6 +352,14 @@ def test_a_good_value_is_taken(parameter: str, value: str) -> None:
         ("StripeTestMode", "yes"),
         ("ConvertOn", "payment"),
         ("MinOrderAmount", "5,00"),
+        ("MinCallSeconds", "10000"),
+        ("MinCallSeconds", "-1"),
+        ("FirstTimeOnly", "true"),
+        ("CallCurrency", "usd"),
+        ("CallCurrency", ""),
+        ("CtmSaleEvent", "sale"),
+        ("PublicOrigin", "https://hooks.example.com/twilio"),
+        ("PublicOrigin", "http://hooks.example.com"),
         ("MinOrderAmount", "-1"),
         ("AppActionSources", "2653365=website"),
         ("AlarmTopicArn", "alarms"),
@@ -365,6 +406,8 @@ def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
         ("Refused", "shopify"),
         ("Parked", "stripe"),
         ("Refused", "stripe"),
+        ("Parked", "calls"),
+        ("Refused", "calls"),
         ("Blocked", "sender"),
         ("Rejected", "sender"),
         ("OldestUnsentSeconds", "sender"),
@@ -381,7 +424,7 @@ def test_a_business_metric_raises_an_alarm_of_this_stack_alone(metric: str, serv
         alarm["Namespace"]
         == TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     )
-    function = {"shopify": "ShopifyReceiver", "stripe": "StripeReceiver", "sender": "Sender"}[service]
+    function = "Sender" if service == "sender" else f"{service.capitalize()}Receiver"
     assert environment_of(function)["POWERTOOLS_SERVICE_NAME"] == {"Fn::Sub": f"${{AWS::StackName}}-{service}"}
 
 
