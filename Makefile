@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test coverage lint check fix build same deploy clean
+.PHONY: help setup demo up test fuzz coverage lint check fix build same deploy clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,6 +24,10 @@ up: setup ## The same, but it stays: addresses to send your own deliveries to, u
 
 test: setup ## All tests, on the local AWS
 	@$(RUN) pytest -n 2 --dist loadfile
+
+fuzz: setup ## Break deliveries for minutes, with a new seed each time (SEED=… repeats one, MUTATIONS=… how often each)
+	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
+	SEED=$$seed MUTATIONS=$${MUTATIONS:-1000} $(RUN) pytest -n 2 tests/properties/test_mutations.py
 
 lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(RUN) ruff format --check .

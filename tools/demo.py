@@ -25,6 +25,7 @@ from rich.table import Table
 from conversion_relay import money
 from conversion_relay.delivery import Delivery
 from conversion_relay.sources import shopify
+from tools.demo_script import SCRIPT
 from tools.local_aws import FunctionFailed, LocalAws, LocalAwsFailed, Stack
 from tools.package import BuildFailed
 from tools.posting import RUNNING
@@ -47,73 +48,12 @@ QUEUED_WITHIN_S: Final = 30
 WIDTH: Final = 120
 """Columns of the table; a narrower terminal gets it without the samples' names."""
 
-SCRIPT: Final = (
-    ("a web order, paid", "shopify/orders/create"),
-    ("the same order, paid", "shopify/orders/paid"),
-    ("the same delivery again", "shopify/orders/create again"),
-    ("an order at the till", "shopify/orders/create.pos"),
-    ("the shop's app, in store", "shopify/orders/create.app_in_store"),
-    ("a draft order, unpaid", "shopify/orders/create.draft_pending"),
-    ("… and now paid", "shopify/orders/paid.draft"),
-    ("an order in yen", "shopify/orders/create.yen"),
-    ("two currencies", "shopify/orders/create.multi_currency"),
-    ("headless shop, pixel id", "shopify/orders/create.headless"),
-    ("accents and emoji", "shopify/orders/create.accents"),
-    ("100 % discount", "shopify/orders/create.free"),
-    ("waits for the bank", "shopify/orders/create.pending"),
-    ("a subscription renews", "shopify/orders/create.renewal"),
-    ("a test order", "shopify/orders/create.test"),
-    ("an order is changed", "shopify/orders/updated"),
-    ("an order is cancelled", "shopify/orders/cancelled"),
-    ("a refund", "shopify/refunds/create"),
-    ("a checkout begins", "shopify/checkouts/create"),
-    ("… and is updated", "shopify/checkouts/update"),
-    ("… and is completed", "shopify/checkouts/update.completed"),
-    ("a cart", "shopify/carts/create"),
-    ("a fuller cart", "shopify/carts/update"),
-    ("a buyer makes an account", "shopify/customers/create"),
-    ("… which is enabled", "shopify/customers/enable"),
-    ("a guest's record", "shopify/customers/create.guest"),
-    ("newsletter by e-mail", "shopify/customers_email_marketing_consent/update"),
-    ("newsletter by SMS", "shopify/customers_marketing_consent/update"),
-    ("a subscription begins", "shopify/subscription_contracts/create"),
-    ("a topic of no interest", "shopify/products/update"),
-    ("a person asks for data", "shopify/customers/data_request"),
-    ("a person is to be erased", "shopify/customers/redact"),
-    ("a shop is to be erased", "shopify/shop/redact"),
-    ("a forged signature", "shopify/orders/create forged"),
-    ("signed, but not JSON", "shopify/orders/create broken"),
-    ("Stripe: a payment", "stripe/checkout.session.completed"),
-    ("the same delivery again", "stripe/checkout.session.completed again"),
-    ("paid by transfer", "stripe/checkout.session.completed.unpaid"),
-    ("… which has come", "stripe/checkout.session.async_payment_succeeded"),
-    ("the buyer saw euros", "stripe/checkout.session.completed.adaptive_pricing"),
-    ("a subscription", "stripe/checkout.session.completed.subscription"),
-    ("… and its first invoice", "stripe/invoice.paid"),
-    ("a trial: the session", "stripe/checkout.session.completed.trial"),
-    ("… its invoice over 0", "stripe/invoice.paid.trial_begins"),
-    ("… it begins", "stripe/customer.subscription.created"),
-    ("… it is over", "stripe/customer.subscription.updated"),
-    ("… and is paid for", "stripe/invoice.paid.after_trial"),
-    ("a renewal", "stripe/invoice.paid.renewal"),
-    ("an upgrade", "stripe/invoice.paid.upgrade"),
-    ("an opted-in payment", "stripe/payment_intent.succeeded.opted_in"),
-    ("a payment without", "stripe/payment_intent.succeeded"),
-    ("an opted-in sign-up", "stripe/customer.created.opted_in"),
-    ("a cancellation", "stripe/customer.subscription.deleted"),
-    ("a refund", "stripe/charge.refunded"),
-    ("a test purchase", "stripe/checkout.session.completed.test_mode"),
-    ("another's account", "stripe/checkout.session.completed.connected"),
-    ("a thin event", "stripe/v1.checkout.session.completed"),
-    ("a forged signature", "stripe/checkout.session.completed forged"),
-)
-"""What the demo posts: a line for people, and the sample (with what is done to it)."""
-
 
 @dataclass(slots=True)
 class Line:
     """One delivery of the demo and what became of it."""
 
+    platform: str
     about: str
     sample: str
     status: int
@@ -188,9 +128,10 @@ def _demo(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
     lines: list[Line] = []
     posted: dict[str, Delivery] = {}
     with console.status("Posting deliveries …") as status:
-        for about, name in SCRIPT:
-            status.update(f"Posting {len(lines) + 1} of {len(SCRIPT)}: {about}")
-            lines.append(_post(stack, signing, about, name, posted))
+        script = [(platform, *each) for platform, part in SCRIPT.items() for each in part]
+        for platform, about, name in script:
+            status.update(f"Posting {len(lines) + 1} of {len(script)}: {platform}, {about}")
+            lines.append(_post(stack, signing, platform, about, name, posted))
         recorded = sum(line.outcome == "recorded" for line in lines)
         status.update("Waiting for the outbox …")
         _wait_until_queued(stack, recorded)
@@ -201,7 +142,9 @@ def _demo(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
     _summarize(console, lines, ledger, stand_in, run)
 
 
-def _post(stack: Stack, signing: Mapping[str, str], about: str, name: str, posted: dict[str, Delivery]) -> Line:
+def _post(
+    stack: Stack, signing: Mapping[str, str], platform: str, about: str, name: str, posted: dict[str, Delivery]
+) -> Line:
     sample_name, _, change = name.partition(" ")
     chosen = sample(sample_name)
     secret = signing[chosen.source]
@@ -220,7 +163,7 @@ def _post(stack: Stack, signing: Mapping[str, str], about: str, name: str, poste
     told = answer.json()
     name = sample_name.removeprefix(f"{chosen.source}/")
     shown = f"{name} ({change})" if change else name
-    return Line(about, shown, answer.status, told["outcome"], told["reason"], told.get("key"))
+    return Line(platform, about, shown, answer.status, told["outcome"], told["reason"], told.get("key"))
 
 
 def _wait_until_queued(stack: Stack, expected: int) -> None:
@@ -270,7 +213,11 @@ def _show(
     table.add_column("event, or why there is none", no_wrap=True)
     table.add_column("value", no_wrap=True, justify="right")
     table.add_column("OpenAI", no_wrap=True)
+    platform = ""
     for line in lines:
+        if line.platform != platform:
+            platform = line.platform
+            table.add_row(f"[bold]{platform}[/]")
         held = ledger.get(line.key or "") if line.outcome == "recorded" else None
         event = held["event"] if held else None
         there = by_id.get((event["type"], event["id"])) if event else None
