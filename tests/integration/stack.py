@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -147,12 +148,16 @@ LOGICAL_ID = {
 
 @contextlib.contextmanager
 def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator[ModuleType]:
-    """``functions/<name>/app.py`` loaded in this process against the deployed stack's table, queues and bucket."""
+    """``functions/<…>/app.py`` loaded in this process against the deployed stack's table, queues and bucket.
+
+    ``name`` is that of a source, whose ``secrets`` are put in place meanwhile, or of a function that takes no webhooks.
+    """
+    source, name = name, FUNCTION_OF.get(name, name)
     before = dict(os.environ)
     os.environ.update(environment(stack, LOGICAL_ID[name]))
     try:
         if secrets:
-            parameter = f"{os.environ['SIGNING_SECRETS_PATH']}/{name}"
+            parameter = f"{os.environ['SIGNING_SECRETS_PATH']}/{source}"
             stack.client("ssm").put_parameter(
                 Name=parameter, Type="SecureString", Value="\n".join(secrets), Overwrite=True
             )
@@ -169,8 +174,13 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
         os.environ.update(before)
         if secrets:
             stack.client("ssm").put_parameter(
-                Name=parameter, Type="SecureString", Value=SECRETS[name][0], Overwrite=True
+                Name=parameter, Type="SecureString", Value=SECRETS[source][0], Overwrite=True
             )
+
+
+def change_receiver(app: ModuleType, source: str, **changes: Any) -> None:
+    """Another clock, ledger or other settings for one source of a loaded handler."""
+    app.receivers = {**app.receivers, source: replace(app.receivers[source], **changes)}  # type: ignore[attr-defined]
 
 
 def counted(stand_in: StandIn) -> list[str]:
