@@ -8,7 +8,8 @@ It is the same template that goes to AWS, created through CloudFormation. Real c
 has the emulator's address and made-up keys, and the emulator's own environment is built from nothing.
 
 Where the emulator is not like AWS: a function's address has to be called by a path on 127.0.0.1 (``Stack.url``), a
-handler that raises is started anew, metrics are not made from logs, and a batch of the stream is retried for ever.
+handler that raises is started anew, metrics are not made from logs, a batch of the stream is retried for ever, and the
+query of a function's address is decoded and written anew (``==`` becomes ``%3D%3D``), which breaks a signature over it.
 """
 
 from __future__ import annotations
@@ -222,7 +223,7 @@ class LocalAws:
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
         self._put_secrets(stack_name, secrets or {})
         template = json.dumps(built.template_in(self._upload(built)))
-        self._create_or_update(stack_name, template, parameters or {})
+        self._create_or_update(stack_name, self._put_template(stack_name, template), parameters or {})
         stack = Stack(self, stack_name)
         if self.certificate:
             self._allow_batches(stack)
@@ -242,6 +243,12 @@ class LocalAws:
             s3.put_object(Bucket=PACKAGE_BUCKET, Key=path.name, Body=path.read_bytes())
         return PACKAGE_BUCKET
 
+    def _put_template(self, stack_name: str, template: str) -> str:
+        # As `sam deploy` does: in the request itself CloudFormation takes no more than 51,200 bytes.
+        key = f"{stack_name}.template"
+        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=key, Body=template.encode())
+        return f"{self.endpoint}/{PACKAGE_BUCKET}/{key}"
+
     def _put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
         for name, secret in secrets.items():
             leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{name}"
@@ -252,11 +259,11 @@ class LocalAws:
                 Overwrite=True,
             )
 
-    def _create_or_update(self, stack_name: str, template: str, parameters: Mapping[str, str]) -> None:
+    def _create_or_update(self, stack_name: str, template_url: str, parameters: Mapping[str, str]) -> None:
         cloudformation = self.client("cloudformation")
         wanted = {
             "StackName": stack_name,
-            "TemplateBody": template,
+            "TemplateURL": template_url,
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         }

@@ -155,8 +155,14 @@ def test_with_the_ledger_away_a_call_is_parked_for_nobody_sends_it_again(clean: 
     assert json.loads(again["body"])["outcome"] == "recorded"
 
 
-def test_a_path_that_no_call_platform_has_is_refused_and_stays_out_of_the_log(clean: Stack) -> None:
-    answer = clean.post("callrail", b"{}", path="/../elsewhere-5125550177")
-    assert (answer.status, answer.json()["reason"]) == (404, "unknown_path")
-    assert "elsewhere" not in "".join(clean.logs("CallsReceiver"))
+def test_a_path_that_no_call_platform_has_is_refused_and_stays_out_of_the_log(
+    clean: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = replace(sample("callrail/post_call").delivery(SECRET, datetime.now(UTC)), path="/fax/5125550177")
+    with handler_of(clean, "callrail") as app:
+        answer = app.handler(event_of(elsewhere), app.context)
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (404, "unknown_path")
+    told = "".join(capsys.readouterr())
+    assert "unknown_path" in told
+    assert "5125550177" not in told
     assert items(clean) == {}
