@@ -223,7 +223,9 @@ class LocalAws:
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
         self._put_secrets(stack_name, secrets or {})
         template = json.dumps(built.template_in(self._upload(built)))
-        self._create_or_update(stack_name, self._put_template(stack_name, template), parameters or {})
+        # As `sam deploy` does: a template that is sent along may have 51,200 bytes only.
+        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=f"{stack_name}.template", Body=template.encode())
+        self._create_or_update(stack_name, f"{self.endpoint}/{PACKAGE_BUCKET}/{stack_name}.template", parameters or {})
         stack = Stack(self, stack_name)
         if self.certificate:
             self._allow_batches(stack)
@@ -242,12 +244,6 @@ class LocalAws:
         for path in built.zips.values():
             s3.put_object(Bucket=PACKAGE_BUCKET, Key=path.name, Body=path.read_bytes())
         return PACKAGE_BUCKET
-
-    def _put_template(self, stack_name: str, template: str) -> str:
-        # As `sam deploy` does: in the request itself CloudFormation takes no more than 51,200 bytes.
-        key = f"{stack_name}.template"
-        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=key, Body=template.encode())
-        return f"{self.endpoint}/{PACKAGE_BUCKET}/{key}"
 
     def _put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
         for name, secret in secrets.items():

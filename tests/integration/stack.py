@@ -178,9 +178,9 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
             )
 
 
-def change_receiver(app: ModuleType, source: str, **changes: Any) -> None:
-    """Another clock, ledger or other settings for one source of a loaded handler."""
-    app.receivers = {**app.receivers, source: replace(app.receivers[source], **changes)}  # type: ignore[attr-defined]
+def change_receiver(app: ModuleType, source: str, **parts: Any) -> None:
+    """Give the receiver of a source in a loaded handler another clock, ledger or settings."""
+    app.receivers = {**app.receivers, source: replace(app.receivers[source], **parts)}  # type: ignore[attr-defined]
 
 
 def counted(stand_in: StandIn) -> list[str]:

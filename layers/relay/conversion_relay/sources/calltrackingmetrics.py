@@ -44,8 +44,8 @@ def verify(delivery: Delivery, secrets: Sequence[str], now_ms: int) -> None:
     if not is_one_of(given, [sign(delivery.body, secret, time) for secret in secrets]):
         raise Refused(
             "signature_wrong",
-            "the signature fits none of the configured secrets: compare the secret key of the account (a sub-account may "
-            "have its own) with that of this relay",
+            "the signature fits none of the configured secrets: compare the secret key of the account (a sub-account "
+            "may have its own) with that of this relay",
         )
     sent_ms = _read_time(time.strip())
     if sent_ms is None:
