@@ -35,6 +35,15 @@ from tools.stand_in import StandIn
 PIXEL_ID: Final = "Qm7TzV4kRw2LpX9sNdB3Yh"
 OPENAI_KEY: Final = "demo-conversions-key"
 SHOP_ORIGIN: Final = "https://northwind-trail.example"
+SIGNING: Final = {
+    "shopify": "shpss_",
+    "stripe": "whsec_",
+    "callrail": "",
+    "ctm": "",
+    "whatconverts": "",
+    "twilio": "",
+}
+"""The sources, and how their signing secrets begin."""
 QUEUED_WITHIN_S: Final = 30
 WIDTH: Final = 120
 """Columns of the table; a narrower terminal gets it without the samples' names."""
@@ -87,7 +96,7 @@ def _console() -> Console:
 
 @contextmanager
 def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]]]:
-    signing = {"shopify": f"shpss_demo_{secrets.token_hex(16)}", "stripe": f"whsec_demo_{secrets.token_hex(16)}"}
+    signing = {source: f"{prefix}demo_{secrets.token_hex(16)}" for source, prefix in SIGNING.items()}
     with console.status("Starting …") as status:
 
         def say(text: str) -> None:
@@ -102,6 +111,7 @@ def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]
                     "PixelId": PIXEL_ID,
                     "OpenAiEndpoint": f"{stand_in.url}/v1/events",
                     "StorefrontOrigin": SHOP_ORIGIN,
+                    "PublicOrigin": ORIGIN,
                     "SendEvery": "rate(1 hour)",
                     "Architecture": "x86_64",
                 },

@@ -8,7 +8,8 @@ It is the same template that goes to AWS, created through CloudFormation. Real c
 has the emulator's address and made-up keys, and the emulator's own environment is built from nothing.
 
 Where the emulator is not like AWS: a function's address has to be called by a path on 127.0.0.1 (``Stack.url``), a
-handler that raises is started anew, metrics are not made from logs, and a batch of the stream is retried for ever.
+handler that raises is started anew, metrics are not made from logs, a batch of the stream is retried for ever, and the
+query of a function's address is decoded and written anew (``==`` becomes ``%3D%3D``), which breaks a signature over it.
 """
 
 from __future__ import annotations

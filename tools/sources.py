@@ -8,9 +8,19 @@ from typing import Final
 from conversion_relay.delivery import Source
 from conversion_relay.receive import LedgerPort, ParkingPort, Receiver, SecretsPort
 from conversion_relay.settings import Settings
-from conversion_relay.sources import shopify, stripe
+from conversion_relay.sources import callrail, calltrackingmetrics, shopify, stripe, twilio, whatconverts
 
-SOURCES: Final[Mapping[str, Source]] = {source.name: source for source in (shopify.SOURCE, stripe.SOURCE)}
+SOURCES: Final[Mapping[str, Source]] = {
+    source.name: source
+    for source in (
+        shopify.SOURCE,
+        stripe.SOURCE,
+        callrail.SOURCE,
+        calltrackingmetrics.SOURCE,
+        whatconverts.SOURCE,
+        twilio.SOURCE,
+    )
+}
 
 
 def receiver_for(

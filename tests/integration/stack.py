@@ -22,7 +22,15 @@ FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
 PIXEL_ID = "Qm7TzV4kRw2LpX9sNdB3Yh"
 OPENAI_KEY = "conversions-key-for-tests"
 SECRET = "shpss_for_integration_tests"
-SECRETS = {"shopify": [SECRET], "stripe": ["whsec_for_integration_tests"], "openai": OPENAI_KEY}
+SECRETS = {
+    "shopify": [SECRET],
+    "stripe": ["whsec_for_integration_tests"],
+    "callrail": ["callrail key for integration tests"],
+    "ctm": ["ctm secret for integration tests"],
+    "whatconverts": ["whatconverts-token-for-integration-tests"],
+    "twilio": ["twilio token for integration tests"],
+    "openai": OPENAI_KEY,
+}
 
 
 class Context:
@@ -120,9 +128,19 @@ def environment(stack: Stack, function: str) -> dict[str, str]:
     }
 
 
+FUNCTION_OF = {
+    "shopify": "shopify",
+    "stripe": "stripe",
+    "callrail": "calls",
+    "ctm": "calls",
+    "whatconverts": "calls",
+    "twilio": "calls",
+}
+"""The function that takes a source's webhooks."""
 LOGICAL_ID = {
     "shopify": "ShopifyReceiver",
     "stripe": "StripeReceiver",
+    "calls": "CallsReceiver",
     "outbox": "Outbox",
     "sender": "Sender",
     "privacy": "Privacy",
@@ -131,12 +149,16 @@ LOGICAL_ID = {
 
 @contextlib.contextmanager
 def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator[ModuleType]:
-    """``functions/<name>/app.py`` loaded in this process against the deployed stack's table, queues and bucket."""
+    """``functions/<…>/app.py`` loaded in this process against the deployed stack's table, queues and bucket.
+
+    ``name`` is that of a source, whose ``secrets`` are put in place meanwhile, or of a function that takes no webhooks.
+    """
+    source, name = name, FUNCTION_OF.get(name, name)
     before = dict(os.environ)
     os.environ.update(environment(stack, LOGICAL_ID[name]))
     try:
         if secrets:
-            parameter = f"{os.environ['SIGNING_SECRETS_PATH']}/{name}"
+            parameter = f"{os.environ['SIGNING_SECRETS_PATH']}/{source}"
             stack.client("ssm").put_parameter(
                 Name=parameter, Type="SecureString", Value="\n".join(secrets), Overwrite=True
             )
@@ -153,7 +175,7 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
         os.environ.update(before)
         if secrets:
             stack.client("ssm").put_parameter(
-                Name=parameter, Type="SecureString", Value=SECRETS[name][0], Overwrite=True
+                Name=parameter, Type="SecureString", Value=SECRETS[source][0], Overwrite=True
             )
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from conversion_relay.delivery import Delivery
 from conversion_relay.ledger import Ledger
+from conversion_relay.parking import delivery_in
 from conversion_relay.sources import shopify
-from tests.integration.stack import SECRET, change_receiver, handler_of, items, parked, until
+from tests.integration.stack import SECRET, SECRETS, change_receiver, handler_of, items, parked, until
 from tools.lambda_event import function_url_event
 from tools.local_aws import Stack
 from tools.samples import sample
@@ -118,7 +119,40 @@ def test_without_a_signing_secret_everything_is_refused(clean: Stack, lines: Seq
 def test_with_the_ledger_away_shopify_is_asked_to_send_again(clean: Stack) -> None:
     with handler_of(clean, "shopify", secrets=[SECRET]) as app:
         away = replace(app.settings, ledger_table="no-such-table")
-        change_receiver(app, "shopify", ledger=Ledger.for_settings(clean.client("dynamodb"), away))
+        ledger = Ledger.for_settings(clean.client("dynamodb"), away)
+        change_receiver(app, "shopify", ledger=ledger)
         delivery = sample("shopify/orders/create").delivery(SECRET, datetime.now(UTC))
         answer = app.handler(function_url_event(delivery, encoded=True), app.context)
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (500, "ledger_unavailable")
+
+
+@pytest.mark.parametrize("name", ["callrail/post_call", "ctm/end", "whatconverts/phone_call", "twilio/completed"])
+def test_with_the_ledger_away_a_call_is_parked_for_nobody_sends_it_again(clean: Stack, name: str) -> None:
+    source = name.partition("/")[0]
+    delivery = sample(name).delivery(SECRETS[source][0], datetime.now(UTC))
+    with handler_of(clean, source, secrets=SECRETS[source]) as app:
+        away = replace(app.settings, ledger_table="no-such-table")
+        change_receiver(app, source, ledger=Ledger.for_settings(clean.client("dynamodb"), away))
+        answer = app.handler(function_url_event(delivery), app.context)
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (500, "ledger_unavailable")
+    (key,) = parked(clean)
+    assert key.startswith(f"{source}/")
+    kept = json.loads(clean.client("s3").get_object(Bucket=clean.resources["ParkingBucket"], Key=key)["Body"].read())
+    assert base64.b64decode(kept["body_base64"]) == delivery.body
+    # And what is kept is all that a replay needs
+    with handler_of(clean, source, secrets=SECRETS[source]) as app:
+        again = app.handler(function_url_event(delivery_in(json.dumps(kept).encode())), app.context)
+    assert json.loads(again["body"])["outcome"] == "recorded"
+
+
+def test_a_path_that_no_call_platform_has_is_refused_and_stays_out_of_the_log(
+    clean: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = replace(sample("callrail/post_call").delivery(SECRET, datetime.now(UTC)), path="/fax/5125550177")
+    with handler_of(clean, "callrail") as app:
+        answer = app.handler(function_url_event(elsewhere), app.context)
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (404, "unknown_path")
+    (told,) = caplog.records
+    assert "no source has this path" in told.getMessage()
+    assert "5125550177" not in str(vars(told))
+    assert items(clean) == {}

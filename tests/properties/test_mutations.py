@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -24,7 +25,7 @@ from conversion_relay import event, function_url
 from conversion_relay.delivery import Outcome
 from conversion_relay.receive import Receiver
 from conversion_relay.settings import Settings
-from conversion_relay.sources import shopify, stripe
+from conversion_relay.sources import callrail, calltrackingmetrics, shopify, stripe, twilio, whatconverts
 from tests.conftest import Count
 from tools import samples, wire_rules
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
@@ -63,6 +64,15 @@ ALL_SETTINGS = (
         delivery_mode="validate",
     ),
     Settings(storefront_origin=ORIGIN, require_match_key="all", late_payment="ignore", draft_order_action_source="web"),
+    Settings(
+        site_origin=ORIGIN,
+        min_call_seconds=0,
+        first_time_only=False,
+        count_voicemail=True,
+        call_currency="JPY",
+        ctm_sale_event="order",
+        default_phone_region="US",
+    ),
 )
 
 # Never what another field would pass on raw: a name in the place of a city could not be told from a leak.
@@ -78,6 +88,9 @@ ODD: tuple[Any, ...] = (
     "10.0.0.300", "::", "2001:db8::1%eth0", "United States", "U$", "us", "+266696687", "0171 2345679", "gid://shopify/Order/6184203910411",
     "gid://shopify/Order/", "trialing", "active", "unpaid", "subscription", "setup", "manual", "subscription_create",
     "subscription_cycle", "acct_1SNConnected", "sub_1", 1_795_186_000, 1_700_000_000, 253_402_300_800, "1795186000",
+    "good_lead", "not_a_lead", "inbound", "outbound", "In Progress", "voicemail", "completed", "busy", "form", "Repeat",
+    "Yes", "No", "high", "$1,234.50", "€ 20,00", "--", "3m 4s", "anonymous", "Fri, 20 Nov 2026 14:45:00 +0000",
+    {"conversion": True, "value": 1890.5}, ["Spam"], [{"name": "spam"}],
 )  # fmt: skip
 RAW = (
     "1e400",
@@ -93,6 +106,10 @@ RAW = (
 PERSONAL = (
     "email", "email_address", "contact_email", "phone", "first_name", "last_name", "name", "address1",
     "customer_email", "customer_phone", "customer_name", "receipt_email", "line1",
+    "customer_phone_number", "callernum", "callername", "formatted_customer_name", "formatted_customer_phone_number",
+    "formatted_customer_name_or_phone_number", "agent_email", "source_number", "message", "content",
+    "caller_number", "caller_number_format", "caller_number_complete", "caller_number_bare", "contact_number",
+    "caller_name", "contact_name", "contact_email_address", "contact_phone_number", "phone_number", "From", "Caller",
 )  # fmt: skip
 KEYS = ("oppref", "oppref_2", "obref", "openai_event_id", "event_id", "source_url", "external_id", "openai_event")
 NAMES = ("__oppref", "__obref", "__openai_event_id", "__openai_source_url", "gift message")
@@ -106,18 +123,27 @@ class Start:
     source: str
     topic: str
     payload: Any
+    query: str = ""
 
 
 def starts() -> list[Start]:
     held = [case for case in json.loads((CASES / "cases.json").read_bytes())["cases"] if case["platform"] in SOURCES]
     shared = [
-        Start(case["id"], case["platform"], _topic(case), json.loads((CASES / case["body_file"]).read_bytes()))
+        Start(
+            case["id"], case["platform"], _topic(case), _read((CASES / case["body_file"]).read_bytes()),
+            case.get("query", "").removeprefix("?"),
+        )
         for case in held
-    ]
-    made = list(samples.samples())
+    ]  # fmt: skip
+    made = [(each, each.delivery(SECRET, NOW)) for each in samples.samples()]
     return shared + [
-        Start(each.name, each.source, each.topic, json.loads(each.delivery(SECRET, NOW).body)) for each in made
+        Start(each.name, each.source, each.topic, _read(delivery.body), delivery.query) for each, delivery in made
     ]
+
+
+def _read(body: bytes) -> Any:
+    """The JSON in a body, or the fields of a form."""
+    return json.loads(body) if body.startswith(b"{") else dict(parse_qsl(body.decode(), keep_blank_values=True))
 
 
 def _topic(case: dict[str, Any]) -> str:
@@ -221,6 +247,8 @@ def broken(chance: random.Random, start: Start) -> bytes:
         # Half of the changes near the top, where most of what is read stands.
         near = [path for path in everywhere if len(path) <= 2]
         chance.choice(MUTATIONS)(chance, payload, chance.choice(near if chance.random() < 0.5 else everywhere))
+    if SENDERS[start.source].is_form:
+        return torn_form(chance, payload)
     text = json.dumps(payload, separators=(",", ":"))
     match chance.randrange(24):
         case 0:
@@ -237,12 +265,47 @@ def broken(chance: random.Random, start: Start) -> bytes:
     return text.encode()
 
 
+def torn_form(chance: random.Random, payload: dict[str, Any]) -> bytes:
+    """The fields as a form; now and then a field is there twice, the form is cut or is no text."""
+    fields = {
+        name: json.dumps(value) if isinstance(value, dict | list) else str(value) for name, value in payload.items()
+    }
+    body = urlencode(fields, errors="replace").encode()
+    match chance.randrange(16):
+        case 0:
+            body += b"&" + chance.choice([b"CallStatus=busy", b"CallSid=CA2", b"From=", b"=", b"Timestamp", b"a=%ZZ"])
+        case 1:
+            body = body[: chance.randrange(len(body))]
+        case 2:
+            body = chance.choice([b"", b"{}", b"&&&", b"=&=", b"CallStatus=completed"])
+        case 3:
+            body += chance.choice([b"&From=\xff\xfe", b"\x00", b"&From=\xed\xa0\x80"])
+    return body
+
+
 # How it arrives -------------------------------------------------------------------------------------------------------
 
+HOOKS = "https://hooks.example.com"
+Headers = dict[str, str]
 
-def headers(chance: random.Random, start: Start, body: bytes) -> dict[str, str]:
-    if start.source == "stripe":
-        return {chance.choice(["Stripe-Signature", "stripe-signature"]): stripe.sign(body, SECRET, NOW_MS // 1000)}
+
+@dataclass(frozen=True)
+class Sender:
+    """How a platform signs, and what is no signature of its.
+
+    ``headers`` of a good delivery, ``signature`` the one that proves it, ``forgeries`` other values for that one, and
+    ``refused`` the status that answers them. ``is_bound``: the signature covers the body.
+    """
+
+    signature: str
+    headers: Callable[[random.Random, Start, bytes], Headers]
+    forgeries: Callable[[random.Random, Start, bytes, str], list[str | None]]
+    refused: int = 401
+    is_bound: bool = True
+    is_form: bool = False
+
+
+def shopify_headers(chance: random.Random, start: Start, body: bytes) -> Headers:
     given = {
         "X-Shopify-Topic": start.topic if chance.random() < 0.9 else chance.choice([*shopify.TOPICS, "a/b", " ", "é"]),
         "X-Shopify-Hmac-Sha256": shopify.sign(body, SECRET),
@@ -256,12 +319,78 @@ def headers(chance: random.Random, start: Start, body: bytes) -> dict[str, str]:
         del given[chance.choice([name for name in given if "Hmac" not in name])]
     if chance.random() < 0.1:
         given = {name.removeprefix("X-"): value for name, value in given.items()}
+    return given
+
+
+def stripe_forgeries(chance: random.Random, _: Start, body: bytes, good: str) -> list[str | None]:
+    aged = stripe.sign(body, SECRET, NOW_MS // 1000 - chance.choice([301, -301, 10**6]))
+    other = stripe.sign(body, "other", NOW_MS // 1000)
+    return [good.replace("v1=", "v0="), good.partition(",")[0], other, aged]
+
+
+def ctm_headers(_: random.Random, __: Start, body: bytes) -> Headers:
+    time = str(NOW_MS // 1000)
+    return {"X-CTM-Time": time, "X-CTM-Signature": calltrackingmetrics.sign(body, SECRET, time)}
+
+
+def ctm_forgeries(_: random.Random, __: Start, body: bytes, good: str) -> list[str | None]:
+    aged = calltrackingmetrics.sign(body, SECRET, str(NOW_MS // 1000 - 301))
+    return [good.lower(), calltrackingmetrics.sign(body, "other", str(NOW_MS // 1000)), aged]
+
+
+def twilio_signature(start: Start, body: bytes, secret: str) -> str:
+    fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return twilio.sign(f"{HOOKS}/" + (f"?{start.query}" if start.query else ""), fields, secret)
+
+
+SENDERS = {
+    "shopify": Sender(
+        "hmac-sha256",
+        shopify_headers,
+        lambda _, __, body, good: [good.lower(), shopify.sign(body, "other"), " " + good],
+    ),
+    "stripe": Sender(
+        "stripe-signature",
+        lambda _, __, body: {"Stripe-Signature": stripe.sign(body, SECRET, NOW_MS // 1000)},
+        stripe_forgeries,
+        refused=400,
+    ),
+    "callrail": Sender(
+        "signature",
+        lambda _, __, body: {"Signature": callrail.sign(body, SECRET)},
+        lambda _, __, body, good: [good.lower(), callrail.sign(body, "other"), " " + good],
+    ),
+    "ctm": Sender("x-ctm-signature", ctm_headers, ctm_forgeries),
+    "whatconverts": Sender(
+        "authorization",
+        lambda *_: {"Authorization": whatconverts.sign(SECRET)},
+        lambda _, __, ___, good: [good.replace("Bearer", "Basic"), whatconverts.sign("other"), SECRET],
+        is_bound=False,
+    ),
+    "twilio": Sender(
+        "x-twilio-signature",
+        lambda _, start, body: {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "X-Twilio-Signature": twilio_signature(start, body, SECRET),
+        },
+        lambda _, start, body, good: [good.lower(), twilio_signature(start, body, "other"), " " + good],
+        refused=403,
+        is_form=True,
+    ),
+}
+"""One for each source."""
+
+
+def headers(chance: random.Random, start: Start, body: bytes) -> Headers:
+    """The headers of a good delivery, in the case that a proxy happened to write."""
+    given = SENDERS[start.source].headers(chance, start, body)
     return {chance.choice([str, str.lower, str.upper])(name): value for name, value in given.items()}  # type: ignore[operator]
 
 
-def request(chance: random.Random, body: bytes, given: dict[str, str]) -> dict[str, Any]:
+def request(chance: random.Random, start: Start, body: bytes, given: Headers) -> dict[str, Any]:
     """The Function URL's event: text where the bytes are text, else base64, which is always right."""
     made = {"version": "2.0", "rawPath": "/", "headers": given, "requestContext": {"http": {"method": "POST"}}}
+    made["rawQueryString"] = start.query
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -271,18 +400,13 @@ def request(chance: random.Random, body: bytes, given: dict[str, str]) -> dict[s
     return {**made, "body": text, "isBase64Encoded": False}
 
 
-def forged(chance: random.Random, body: bytes, given: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+def forged(chance: random.Random, start: Start, body: bytes, given: Headers) -> tuple[bytes, Headers]:
     """The same delivery without a good signature."""
-    (name,) = (each for each in given if each.lower().endswith(("hmac-sha256", "stripe-signature")))
+    sender = SENDERS[start.source]
+    (name,) = (each for each in given if each.lower().endswith(sender.signature))
     good = given[name]
-    wrong = ["", None, good[:-2], "é\ud800"]
-    if name.lower() == "stripe-signature":
-        aged = stripe.sign(body, SECRET, NOW_MS // 1000 - chance.choice([301, -301, 10**6]))
-        wrong += [good.replace("v1=", "v0="), good.partition(",")[0], stripe.sign(body, "other", NOW_MS // 1000), aged]
-    else:
-        wrong += [good.lower(), shopify.sign(body, "other"), " " + good]
-    other = chance.choice(wrong)
-    if other == good or chance.random() < 0.2:
+    other = chance.choice(["", None, good[:-2], "é\ud800", *sender.forgeries(chance, start, body, good)])
+    if other == good or (sender.is_bound and chance.random() < 0.2):
         return body + b" ", given
     return body, {key: value for key, value in {**given, name: other}.items() if value is not None}
 
@@ -343,12 +467,12 @@ def test_broken_deliveries_of(start: Start, count: Count) -> None:
             SOURCES[start.source], KnownSecrets([SECRET]), ledger, parking, chance.choice(ALL_SETTINGS), lambda: NOW_MS
         )
 
-        other_body, other_headers = forged(chance, body, given)
-        refused = receiver.receive(function_url.delivery_in(request(chance, other_body, other_headers)))
-        assert (refused.kind, refused.http) == ("refused", {"shopify": 401, "stripe": 400}[start.source])
+        other_body, other_headers = forged(chance, start, body, given)
+        refused = receiver.receive(function_url.delivery_in(request(chance, start, other_body, other_headers), HOOKS))
+        assert (refused.kind, refused.http) == ("refused", SENDERS[start.source].refused)
         assert (ledger, parking) == (InMemoryLedger(), InMemoryParking())
 
-        delivery = function_url.delivery_in(request(chance, body, given))
+        delivery = function_url.delivery_in(request(chance, start, body, given), HOOKS)
         assert delivery.body == body
         outcome = receiver.receive(delivery)
         counted[outcome.kind] += 1
@@ -372,6 +496,10 @@ def test_mutations_are_many_and_reach_every_outcome() -> None:
     assert sum(TOTAL.values()) >= 6_000
     assert min(TOTAL[kind] for kind in ("recorded", "ignored", "remembered", "compliance", "parked")) > 0
     assert TOTAL["recorded"] > 800
+
+
+def test_every_source_is_broken() -> None:
+    assert set(SENDERS) == set(SOURCES) == {start.source for start in STARTS}
 
 
 def test_personal_data_is_looked_for() -> None:

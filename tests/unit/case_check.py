@@ -6,6 +6,7 @@ Nothing of the relay or of ``tools.cases`` is used here, so that a mistake there
 import hashlib
 import json
 import string
+import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,10 +27,18 @@ DATA_TYPES = {
     "items_added": "contents",
     "registration_completed": "customer_action",
     "lead_created": "customer_action",
+    "appointment_scheduled": "customer_action",
     "subscription_created": "plan_enrollment",
     "trial_started": "plan_enrollment",
 }
 # Hashed names and regions may be sent wherever the payload has them for the buyer, listed or not.
+CALLERS_REGION = {
+    "customer_state": "customer_state",
+    "FromState": "FromState",
+    "is_new_caller": "state",
+    "lead_type": "state",
+}
+"""The field that shows a call platform's payload, and the one of the region in it."""
 FREE = ("first_names_sha256", "last_names_sha256", "regions")
 
 
@@ -67,7 +76,7 @@ def event_faults(expected: dict[str, Any], event: dict[str, Any], body: bytes, o
 
 def user_faults(expected: dict[str, Any], user: dict[str, Any], body: bytes) -> Iterator[str]:
     """Demand ``user``, allow ``user_optional`` and names and regions of the payload, nothing else."""
-    payload = json.loads(body)
+    payload = _payload(body)
     demanded = dict(expected["user"])
     if demanded.get("user_agent") == "<client_details.user_agent>":
         demanded["user_agent"] = payload["client_details"]["user_agent"]
@@ -83,10 +92,20 @@ def user_faults(expected: dict[str, Any], user: dict[str, Any], body: bytes) -> 
             yield f"user.{field} is {value} and may not be there"
 
 
+def _payload(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return dict(urllib.parse.parse_qsl(body.decode()))
+
+
 def _held(payload: Any, field: str) -> list[list[str]]:
     """What a name or region may be: that of the customer or of the buyer's own address."""
     if payload.get("object") == "event":
         return _held_by_stripe(payload["data"]["object"], field)
+    for mark, region in CALLERS_REGION.items():
+        if mark in payload and field == "regions":
+            return [[payload.get(region)]]
     customer = payload.get("customer") if isinstance(payload.get("customer"), dict) else payload
     people = [customer, customer.get("default_address") or {}, payload.get("billing_address") or {}]
     if field == "regions":

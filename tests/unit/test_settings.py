@@ -24,6 +24,8 @@ def test_defaults_of_the_policy() -> None:
     assert (settings.draft_order_action_source, settings.late_payment) == ("offline", "payment_moment")
     assert (settings.count_pending_orders, settings.count_carts, settings.count_newsletter) == (False, False, False)
     assert settings.count_subscription_contracts
+    assert (settings.min_call_seconds, settings.first_time_only, settings.count_voicemail) == (30, True, False)
+    assert (settings.call_currency, settings.ctm_sale_event) == ("USD", "lead")
 
 
 @pytest.mark.parametrize("each", fields(Settings), ids=lambda each: each.name)
@@ -65,6 +67,7 @@ READ = [
     ("CALL_CURRENCY", "EUR", "EUR"),
     ("STRIPE_MANUAL_INVOICES", "yes", True),
     ("CONVERT_ON", "status", "status"),
+    ("CTM_SALE_EVENT", "order", "order"),
     ("CONTENT_ID", "sku", "sku"),
     ("MIN_ORDER_AMOUNT", "0", Decimal(0)),
     ("MIN_ORDER_AMOUNT", "5.00", Decimal("5.00")),
@@ -118,6 +121,7 @@ REFUSED = [
     ("COUNT_VOICEMAIL", "1", "yes or no"),
     ("CALL_CURRENCY", "usd", "three capitals"),
     ("CALL_CURRENCY", "US", "three capitals"),
+    ("CTM_SALE_EVENT", "sale", "lead, order"),
     ("MIN_ORDER_AMOUNT", "-5", "such as 5"),
     ("MIN_ORDER_AMOUNT", "5,00", "such as 5"),
     ("MIN_ORDER_AMOUNT", "1e9", "such as 5"),

@@ -19,6 +19,7 @@ from conversion_relay.settings import Settings
 from conversion_relay.sources.stripe.event import HOLD_S
 from conversion_relay.stripe_api import TIMEOUT_S
 from tools.lint_template import problems
+from tools.sources import SOURCES
 from tools.template import ROOT, of_type, read, statements
 
 TEMPLATE = read()
@@ -36,6 +37,9 @@ READ_STREAM = {
     ("dynamodb:GetShardIterator", STREAM),
     ("dynamodb:ListStreams", STREAMS),
 }
+CALL_PLATFORMS = ("callrail", "ctm", "whatconverts", "twilio")
+RECEIVES = {"ShopifyReceiver": ("shopify",), "StripeReceiver": ("stripe",), "CallsReceiver": CALL_PLATFORMS}
+"""The sources of each receiver."""
 PARAMETER = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}"
 
 
@@ -65,6 +69,12 @@ MAY = {
         ("s3:PutObject", "${ParkingBucket.Arn}/stripe/*"),
         ("ssm:GetParameter", f"{PARAMETER}/stripe-api-key"),
         *logs_of("Fetch"),
+    },
+    "CallsReceiverRole": {
+        ("dynamodb:PutItem", LEDGER),
+        *(("s3:PutObject", f"${{ParkingBucket.Arn}}/{source}/*") for source in CALL_PLATFORMS),
+        *(("ssm:GetParameter", f"{PARAMETER}/signing-secrets/{source}") for source in CALL_PLATFORMS),
+        *logs_of("CallsReceiver"),
     },
     "OutboxRole": {
         *READ_STREAM,
@@ -165,17 +175,36 @@ def test_nobody_but_this_account_s_scheduler_starts_the_sender() -> None:
 
 
 def test_only_a_receiver_has_an_address() -> None:
-    assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == [
-        "ShopifyReceiver",
-        "StripeReceiver",
-    ]
+    assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == list(RECEIVES)
 
 
-@pytest.mark.parametrize(
-    "receiver", [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]]
-)
-def test_a_receiver_is_told_where_secrets_are_and_none_itself(receiver: str) -> None:
-    assert environment_of(receiver)["SIGNING_SECRETS_PATH"] == {"Fn::Sub": "/${AWS::StackName}/signing-secrets"}
+SECRETS_OF = {name: {f"signing-secrets/{source}" for source in sources} for name, sources in RECEIVES.items()}
+SECRETS_OF |= {"Sender": {"openai-conversions-key"}, "Fetch": {"stripe-api-key"}}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_may_read_its_own_secrets_alone(function: str) -> None:
+    allowed = set(allowed_by(RESOURCES[f"{function}Role"]))
+    of_the_store = {(action, arn) for action, arn in allowed if action.startswith("ssm:") or ":ssm:" in arn}
+    own = {("ssm:GetParameter", f"{PARAMETER}/{name}") for name in SECRETS_OF.get(function, ())}
+    assert of_the_store == own
+
+
+@pytest.mark.parametrize("receiver", RECEIVES)
+def test_a_receiver_finds_its_secrets_where_its_role_may_read(receiver: str) -> None:
+    path = environment_of(receiver)["SIGNING_SECRETS_PATH"]
+    assert path == {"Fn::Sub": "/${AWS::StackName}/signing-secrets"}
+
+
+@pytest.mark.parametrize(("receiver", "source"), [(name, each) for name in RECEIVES for each in RECEIVES[name]])
+def test_a_source_parks_where_its_receiver_may_write_and_has_a_command_for_its_secret(
+    receiver: str, source: str
+) -> None:
+    assert source in SOURCES
+    assert ("s3:PutObject", f"${{ParkingBucket.Arn}}/{source}/*") in set(allowed_by(RESOURCES[f"{receiver}Role"]))
+    command = TEMPLATE["Outputs"][f"{source.capitalize()}SecretCommand"]["Value"]["Fn::Sub"]
+    assert f"--name /${{AWS::StackName}}/signing-secrets/{source} " in command
+    assert f"{source.capitalize()}WebhookUrl" in TEMPLATE["Outputs"]
 
 
 def test_the_key_is_never_in_the_template_only_its_name() -> None:
@@ -379,8 +408,7 @@ def test_every_setting_of_the_code_comes_from_the_template() -> None:
 
 def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
     own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
-    functions = ("ShopifyReceiver", "StripeReceiver", "Fetch", "Sender")
-    variables = {name: value for function in functions for name, value in environment_of(function).items()}
+    variables = {name: value for each in (*RECEIVES, "Fetch", "Sender") for name, value in environment_of(each).items()}
     defaults = {
         variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"])
         for variable, value in variables.items()
@@ -416,6 +444,10 @@ def test_the_code_takes_every_value_that_the_template_takes(parameter: str, valu
         ("StripeAccounts", "acct_1Qw2Er3Ty4,acct_5Ui6Op7As8"),
         ("StripeApiEndpoint", "http://127.0.0.1:9911"),
         ("MinOrderAmount", "0.50"),
+        ("MinCallSeconds", "0"),
+        ("MinCallSeconds", "9999"),
+        ("CallCurrency", "EUR"),
+        ("PublicOrigin", "https://hooks.example.com:8443"),
         ("AppActionSources", "2653365=web,129785=physical_store"),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:alarms"),
         ("LedgerTtlDays", "8"),
@@ -462,6 +494,14 @@ def test_a_good_value_is_taken(parameter: str, value: str) -> None:
         ("StripeFetchThinEvents", "true"),
         ("ConvertOn", "payment"),
         ("MinOrderAmount", "5,00"),
+        ("MinCallSeconds", "10000"),
+        ("MinCallSeconds", "-1"),
+        ("FirstTimeOnly", "true"),
+        ("CallCurrency", "usd"),
+        ("CallCurrency", ""),
+        ("CtmSaleEvent", "sale"),
+        ("PublicOrigin", "https://hooks.example.com/twilio"),
+        ("PublicOrigin", "http://hooks.example.com"),
         ("MinOrderAmount", "-1"),
         ("AppActionSources", "2653365=website"),
         ("AlarmTopicArn", "alarms"),
@@ -511,6 +551,8 @@ def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
         ("Parked", "stripe"),
         ("Refused", "stripe"),
         ("Parked", "fetch"),
+        ("Parked", "calls"),
+        ("Refused", "calls"),
         ("Blocked", "sender"),
         ("Rejected", "sender"),
         ("OldestUnsentSeconds", "sender"),
@@ -527,8 +569,7 @@ def test_a_business_metric_raises_an_alarm_of_this_stack_alone(metric: str, serv
         alarm["Namespace"]
         == TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     )
-    functions = {"shopify": "ShopifyReceiver", "stripe": "StripeReceiver", "fetch": "Fetch", "sender": "Sender"}
-    function = functions[service]
+    function = service.capitalize() if service in ("fetch", "sender") else f"{service.capitalize()}Receiver"
     assert environment_of(function)["POWERTOOLS_SERVICE_NAME"] == {"Fn::Sub": f"${{AWS::StackName}}-{service}"}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay.delivery import Delivery
-from tools.samples import shopify, stripe
+from tools.samples import callrail, ctm, shopify, stripe, twilio, whatconverts
 from tools.samples.style import Style, Writing
 
 EVENTS: Final = Path(__file__).parents[2] / "events"
@@ -24,7 +24,14 @@ WRITTEN_AT: Final = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 ORIGIN: Final = "https://hooks.example.com"
 """Scheme and host that a delivery is said to go to when nobody says otherwise."""
 
-STYLES: Final[Mapping[str, Style]] = {"shopify": shopify.STYLE, "stripe": stripe.STYLE}
+STYLES: Final[Mapping[str, Style]] = {
+    "shopify": shopify.STYLE,
+    "stripe": stripe.STYLE,
+    "callrail": callrail.STYLE,
+    "ctm": ctm.STYLE,
+    "whatconverts": whatconverts.STYLE,
+    "twilio": twilio.STYLE,
+}
 
 
 class UnknownSample(ValueError):
@@ -67,9 +74,11 @@ def sample(name: str) -> Sample:
     Raises:
         UnknownSample: with the names that would do.
     """
-    path = EVENTS / f"{name.removeprefix('events/').removesuffix('.json')}.json"
+    name = name.removeprefix("events/").removesuffix(".json")
+    path = EVENTS / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(each.name for each in samples())
+        source = name.partition("/")[0]
+        known = ", ".join(each.name for each in samples(source if source in STYLES else "*"))
         raise UnknownSample(f"There is no sample {name}. There are: {known}.")
     return _read(path)
 

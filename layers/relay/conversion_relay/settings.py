@@ -52,6 +52,7 @@ class Settings:
     first_time_only: bool = True
     count_voicemail: bool = False
     call_currency: str = "USD"
+    ctm_sale_event: Literal["lead", "order"] = "lead"
 
     # Shopify
     shopify_event_source: str = ""

@@ -66,7 +66,6 @@ def test_an_answered_call_is_a_lead() -> None:
         ({"talk_s": None}, "too_short"),
         ({"first_time": False}, "repeat_caller"),
         ({"started_ms": NOW_MS - 8 * 86_400_000}, "stale_event"),
-        ({"started_ms": None}, "stale_event"),
         ({"user": {}}, "no_match_key"),
         ({"user": {}, "oppref": "op1"}, None),
     ],

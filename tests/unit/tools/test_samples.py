@@ -4,15 +4,17 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
 from conversion_relay.delivery import Outcome
 from conversion_relay.receive import Receiver
 from conversion_relay.settings import Settings
-from conversion_relay.sources import shopify, stripe
+from conversion_relay.sources import shopify, stripe, twilio, whatconverts
 from tools import samples, wire_rules
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
 from tools.samples import Sample, UnknownSample, sample
@@ -94,6 +96,71 @@ OUTCOMES = {
     "stripe/payment_intent.succeeded.opted_in": "order_created",
     "stripe/payout.paid": "type_not_handled",
     "stripe/v1.checkout.session.completed": "thin_event_without_api_key",
+    "callrail/call_modified": "lead_created",
+    "callrail/call_modified.not_a_lead": "not_a_lead",
+    "callrail/call_routing_complete": "call_not_over",
+    "callrail/convert_assist": "kind_not_handled",
+    "callrail/form_submission": "lead_created",
+    "callrail/form_submission.repeat": "repeat_form",
+    "callrail/outbound_call_modified": "outbound",
+    "callrail/outbound_post_call": "outbound",
+    "callrail/post_call": "lead_created",
+    "callrail/post_call.missed": "not_answered",
+    "callrail/post_call.no_click": "lead_created",
+    "callrail/post_call.repeat": "repeat_caller",
+    "callrail/post_call.short": "too_short",
+    "callrail/post_call.spam": "spam",
+    "callrail/post_call.voicemail": "voicemail",
+    "callrail/post_call.withheld": "lead_created",
+    "callrail/pre_call": "call_not_over",
+    "callrail/text_message_received": "text_message",
+    "callrail/text_message_sent": "text_message",
+    "ctm/chat": "kind_not_handled",
+    "ctm/end": "lead_created",
+    "ctm/end.outbound": "outbound",
+    "ctm/end.rang": "not_answered",
+    "ctm/end.repeat": "repeat_caller",
+    "ctm/end.short": "too_short",
+    "ctm/end.spam": "spam",
+    "ctm/end.voicemail": "voicemail",
+    "ctm/end.withheld": "no_match_key",
+    "ctm/form": "lead_created",
+    "ctm/modified.sale": "lead_created",
+    "ctm/start": "call_not_over",
+    "ctm/text": "text_message",
+    "twilio/busy": "busy",
+    "twilio/canceled": "canceled",
+    "twilio/completed.child_leg": "child_leg",
+    "twilio/completed": "lead_created",
+    "twilio/completed.no_click": "lead_created",
+    "twilio/completed.outbound": "outbound",
+    "twilio/completed.short": "too_short",
+    "twilio/completed.sip": "lead_created",
+    "twilio/completed.withheld": "no_match_key",
+    "twilio/failed": "failed",
+    "twilio/in-progress": "call_not_over",
+    "twilio/initiated": "call_not_over",
+    "twilio/no-answer": "no_answer",
+    "twilio/queued": "call_not_over",
+    "twilio/recording": "not_a_call_status",
+    "twilio/ringing": "call_not_over",
+    "whatconverts/appointment": "appointment_scheduled",
+    "whatconverts/chat.in_progress": "call_not_over",
+    "whatconverts/chat": "lead_created",
+    "whatconverts/email": "lead_created",
+    "whatconverts/event": "custom_event",
+    "whatconverts/job_application": "lead_type_not_handled",
+    "whatconverts/phone_call.in_progress": "call_not_over",
+    "whatconverts/phone_call": "lead_created",
+    "whatconverts/phone_call.missed": "not_answered",
+    "whatconverts/phone_call.not_quotable": "not_a_lead",
+    "whatconverts/phone_call.repeat": "repeat_caller",
+    "whatconverts/phone_call.short": "too_short",
+    "whatconverts/phone_call.spam": "spam",
+    "whatconverts/phone_call.update": "lead_created",
+    "whatconverts/text_message": "text_message",
+    "whatconverts/transaction": "transaction",
+    "whatconverts/web_form": "lead_created",
 }
 
 
@@ -132,6 +199,15 @@ def test_every_topic_has_a_sample() -> None:
     thin_only = {f"customer.subscription.{state}" for state in ("trialing", "active", "paused")}
     snapshots = {*stripe.TYPES, *stripe.NO_CONVERSION} - thin_only
     assert topics["stripe"] == {*snapshots, "payout.paid", "v1.checkout.session.completed"}
+    assert topics["twilio"] == {*twilio.STATUSES, "recording"}
+    assert topics["whatconverts"] == {
+        *(each.replace("-", "_") for each in whatconverts.LEAD_TYPES if each != "custom-event"), "job_application",
+    }  # fmt: skip
+    assert topics["callrail"] == {
+        "pre_call", "call_routing_complete", "post_call", "call_modified", "outbound_post_call",
+        "outbound_call_modified", "text_message_received", "text_message_sent", "form_submission", "convert_assist",
+    }  # fmt: skip
+    assert topics["ctm"] == {"start", "end", "modified", "form", "text", "chat"}
 
 
 @pytest.mark.parametrize("name", list(ALL))
@@ -196,6 +272,41 @@ def test_body_is_written_as_shopify_writes() -> None:
 
 def test_body_is_written_as_stripe_writes() -> None:
     assert samples.stripe.as_json({"a": {"b": "é & 👟"}}) == '{\n  "a": {\n    "b": "é & 👟"\n  }\n}'.encode()
+
+
+def test_body_is_written_as_callrail_writes() -> None:
+    assert samples.callrail.as_json({"a": "1 & é 🦷"}) == '{"a":"1 \\u0026 é 🦷"}'.encode()
+
+
+CALLS = [name for name in ALL if name.partition("/")[0] not in ("shopify", "stripe")]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_of_today_have_their_own_ids_and_the_same_shape(name: str) -> None:
+    written, delivery = ALL[name].payload, ALL[name].delivery(SECRET, NOW)
+
+    if ALL[name].source == "twilio":
+        form = dict(parse_qsl(delivery.body.decode(), keep_blank_values=True))
+        assert form | {"?": delivery.query, "Timestamp": ""} == {**written, "?": written["?"], "Timestamp": ""}
+        told = [parsedate_to_datetime(form["Timestamp"])] if "Timestamp" in form else []
+    else:
+        moved = json.loads(delivery.body)
+        assert list(moved) == list(written)
+        assert [moved.get(each) for each in ("id", "resource_id")] == [
+            written.get(each) for each in ("id", "resource_id")
+        ]
+        told = [datetime.fromisoformat(text) for text in texts(moved) if re.match(r"\d{4}-\d\d-\d\dT", text)]
+        told += [datetime.fromtimestamp(moved["unix_time"], UTC)] if "unix_time" in moved else []
+
+    assert all(abs(NOW - each) < timedelta(hours=1) for each in told)
+    assert told or ALL[name].topic == "recording"
+
+
+def test_twilio_signs_the_address_that_is_said() -> None:
+    delivery = ALL["twilio/completed"].delivery(SECRET, NOW, address="https://calls.example.net/in/twilio")
+
+    assert (delivery.origin, delivery.path) == ("https://calls.example.net", "/in/twilio")
+    SOURCES["twilio"].verify(delivery, [SECRET], NOW_MS)
 
 
 def test_delivery_ids_are_never_the_same() -> None:
