@@ -13,13 +13,14 @@ Every step may be done twice: the conversion has the same key whatever brings it
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from conversion_relay.delivery import Outcome
 from conversion_relay.receive import LedgerPort as ReceiverLedgerPort
 from conversion_relay.receive import ParkingPort, Receiver
+from conversion_relay.secrets import Secrets
 from conversion_relay.sources import stripe
 from conversion_relay.sources.stripe import thin
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 SOURCE: Final = replace(stripe.SOURCE, verify=lambda *_: None)
 """Stripe, for what Stripe's API itself has given: the signature was that of the thin event, checked on arrival."""
+
+NO_SECRETS: Final = Secrets(lambda _: "there is nothing to verify")
 
 GONE: Final = Outcome("ignored", 200, "object_gone", "Stripe has no such object any more (HTTP 404)")
 
@@ -48,16 +51,6 @@ class ApiPort(Protocol):
     """What fetching needs of the platform's API."""
 
     def get(self, path: str, account: str | None) -> dict[str, Any] | None: ...
-
-
-class _NoSecrets:
-    """For a receiver that has nothing to verify."""
-
-    def active(self) -> Sequence[str]:
-        return ()
-
-    def refreshed(self, now_ms: int) -> Sequence[str] | None:  # noqa: ARG002 - the port's signature
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +84,4 @@ class Fetcher:
         return outcome
 
     def _receiver(self) -> Receiver:
-        return Receiver(SOURCE, _NoSecrets(), self.ledger, self.parking, self.settings, self.clock)
+        return Receiver(SOURCE, NO_SECRETS, self.ledger, self.parking, self.settings, self.clock)
