@@ -36,4 +36,4 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line, counts in sorted(terminalreporter.config.stash.get(COUNTS, {}).items()):
         parts = ", ".join(f"{number:,} {name}" for name, number in Counter(counts).most_common())
-        terminalreporter.write_line(f"{sum(counts.values()):,} {line}: {parts}")
+        terminalreporter.write_line(f"{line}: {parts}")

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SOURCE: Final = replace(stripe.SOURCE, verify=lambda *_: None)
 """Stripe, for what Stripe's API itself has given: the signature was that of the thin event, checked on arrival."""
 
+
 GONE: Final = Outcome("ignored", 200, "object_gone", "Stripe has no such object any more (HTTP 404)")
 
 

@@ -1,6 +1,6 @@
 """Every story of a purchase, its deliveries in every order, with and without duplicates: the same events, to the byte.
 
-All deliveries of a story arrive within the hold. ``pytest -s`` says how many orders of arrival were played.
+All deliveries of a story arrive within the hold. The run ends with how many orders of arrival were played.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from conversion_relay import identity
+from tests.conftest import Count
 from tests.unit.sources.stripe_deliveries import (
     DAY_S,
     NOW_MS,
@@ -144,11 +145,12 @@ STORIES: dict[str, Story] = {
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[list[int]]:
+def played(count: Count) -> Iterator[list[int]]:
     """How many deliveries each order of arrival had."""
     lengths: list[int] = []
     yield lengths
-    print(f"\n{len(lengths):,} orders of arrival of {len(STORIES)} stories, {sum(lengths):,} deliveries")
+    counts = {"orders of arrival": len(lengths), "deliveries": sum(lengths)}
+    count(f"{len(STORIES)} purchase stories of Stripe, each with the same events in every order", counts)
 
 
 def arrivals(story: Sequence[Payload]) -> Iterator[Sequence[Payload]]:
