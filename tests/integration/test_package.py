@@ -12,7 +12,17 @@ from tools.package import Interpreter, Package, build
 from tools.template import ROOT
 
 UNCHECKED_HASH = 0b01
-NAMES = ["DependenciesLayer", "RelayLayer", "ShopifyReceiver", "StripeReceiver", "Fetch", "Outbox", "Sender", "Privacy"]
+NAMES = [
+    "DependenciesLayer",
+    "RelayLayer",
+    "ShopifyReceiver",
+    "StripeReceiver",
+    "Fetch",
+    "CallsReceiver",
+    "Outbox",
+    "Sender",
+    "Privacy",
+]
 
 
 @pytest.fixture(scope="module")
