@@ -48,4 +48,28 @@ SCRIPT: Final = {
         ("a cancellation", "stripe/customer.subscription.deleted"),
         ("a forged signature", "stripe/checkout.session.completed forged"),
     ),
+    "CallRail": (
+        ("a first call, answered", "callrail/post_call"),
+        ("a call without a click", "callrail/post_call.no_click"),
+        ("8 seconds of talk", "callrail/post_call.short"),
+        ("… which was a good lead", "callrail/call_modified"),
+        ("a voicemail", "callrail/post_call.voicemail"),
+        ("a form", "callrail/form_submission"),
+        ("not signed by the company", "callrail/post_call forged"),
+    ),
+    "CallTrackingMetrics": (
+        ("a new caller", "ctm/end"),
+        ("it rang for 32 s", "ctm/end.rang"),
+        ("a sale, scored later", "ctm/modified.sale"),
+    ),
+    "WhatConverts": (
+        ("a unique call", "whatconverts/phone_call"),
+        ("a repeated one", "whatconverts/phone_call.repeat"),
+        ("an appointment", "whatconverts/appointment"),
+    ),
+    "Twilio": (
+        ("a completed call", "twilio/completed"),
+        ("the caller withholds", "twilio/completed.withheld"),
+        ("busy", "twilio/busy"),
+    ),
 }

@@ -18,6 +18,7 @@ DELIVERY = Delivery(
     "a=1&b=%20",
     {"x-shopify-topic": "orders/create", "x-amzn-trace-id": "Root=1-1", "x-forwarded-for": "203.0.113.9"},
     b'{"email": "Jane.Roe@example.com"}\x00\xff',
+    "https://hooks.example.com",
 )
 
 

@@ -42,6 +42,7 @@ class Parking:
             "method": delivery.method,
             "path": delivery.path,
             "query": delivery.query,
+            "origin": delivery.origin,
             "headers": dict(delivery.headers),
             "body_base64": base64.b64encode(delivery.body).decode(),
         }
@@ -69,4 +70,5 @@ def delivery_in(kept: bytes) -> Delivery:
     from conversion_relay.delivery import Delivery
 
     held = json.loads(kept)
-    return Delivery(held["method"], held["path"], held["query"], held["headers"], base64.b64decode(held["body_base64"]))
+    body = base64.b64decode(held["body_base64"])
+    return Delivery(held["method"], held["path"], held["query"], held["headers"], body, held["origin"])
