@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tools import posting, trial
+from tools import platforms, posting, trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, help_text, module in (
         ("try", "what would the relay make of this delivery? Writes nothing", trial),
         ("post", "sign a sample freshly and post it to a running relay (see make up)", posting),
+        ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)
         module.add_arguments(command)

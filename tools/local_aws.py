@@ -38,6 +38,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from conversion_relay.delivery import Delivery
 from tools import package
+from tools.sources import secret_name
 from tools.template import ROOT
 
 BUILD: Final = ROOT / "build"
@@ -222,7 +223,7 @@ class LocalAws:
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
         self._put_secrets(stack_name, secrets or {})
         template = json.dumps(built.template_in(self._upload(built)))
-        self._create_or_update(stack_name, template, parameters or {})
+        self._create_or_update(stack_name, self._put_template(stack_name, template), parameters or {})
         stack = Stack(self, stack_name)
         if self.certificate:
             self._allow_batches(stack)
@@ -242,9 +243,15 @@ class LocalAws:
             s3.put_object(Bucket=PACKAGE_BUCKET, Key=path.name, Body=path.read_bytes())
         return PACKAGE_BUCKET
 
+    def _put_template(self, stack_name: str, template: str) -> str:
+        # As `sam deploy` does: in the request itself CloudFormation takes no more than 51,200 bytes.
+        key = f"{stack_name}.template"
+        self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=key, Body=template.encode())
+        return f"{self.endpoint}/{PACKAGE_BUCKET}/{key}"
+
     def _put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
         for name, secret in secrets.items():
-            leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{name}"
+            leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{secret_name(name)}"
             self.client("ssm").put_parameter(
                 Name=f"/{stack_name}/{leaf}",
                 Type="SecureString",
@@ -252,11 +259,11 @@ class LocalAws:
                 Overwrite=True,
             )
 
-    def _create_or_update(self, stack_name: str, template: str, parameters: Mapping[str, str]) -> None:
+    def _create_or_update(self, stack_name: str, template_url: str, parameters: Mapping[str, str]) -> None:
         cloudformation = self.client("cloudformation")
         wanted = {
             "StackName": stack_name,
-            "TemplateBody": template,
+            "TemplateURL": template_url,
             "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         }

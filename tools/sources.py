@@ -8,9 +8,21 @@ from typing import Final
 from conversion_relay.delivery import Source
 from conversion_relay.receive import LedgerPort, ParkingPort, Receiver, SecretsPort
 from conversion_relay.settings import Settings
-from conversion_relay.sources import shopify, stripe
+from conversion_relay.sources import custom, shopify, stripe
+from tools import platforms
 
-SOURCES: Final[Mapping[str, Source]] = {source.name: source for source in (shopify.SOURCE, stripe.SOURCE)}
+PLATFORMS: Final = platforms.shipped()
+"""The custom platforms by name: what their files say."""
+
+SOURCES: Final[Mapping[str, Source]] = {
+    **{source.name: source for source in (shopify.SOURCE, stripe.SOURCE)},
+    **{name: custom.source(name, definition) for name, definition in PLATFORMS.items()},
+}
+
+
+def secret_name(source: str) -> str:
+    """What a source's parameter is called below ``signing-secrets/``."""
+    return f"{custom.FOLDER}/{source}" if source in PLATFORMS else source
 
 
 def receiver_for(

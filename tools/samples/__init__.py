@@ -1,7 +1,8 @@
 """The samples in ``events/``: a payload for every topic, made fresh and signed as its platform would.
 
 A file is named after its topic, with an optional variant: ``events/shopify/orders/create.pos.json`` is a delivery of
-``orders/create``, ``events/stripe/invoice.paid.renewal.json`` one of ``invoice.paid``. All times in it are relative to
+``orders/create``, ``events/stripe/invoice.paid.renewal.json`` one of ``invoice.paid``. Of a custom platform it is the
+payload alone, and the platform's file says how it is sent. All times in it are relative to
 `WRITTEN_AT`; making a sample fresh moves them to the present. How a platform writes and signs is in a module each.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay.delivery import Delivery
-from tools.samples import shopify, stripe
+from tools.samples import custom, shopify, stripe
 from tools.samples.style import Style, Writing
 
 EVENTS: Final = Path(__file__).parents[2] / "events"
@@ -24,7 +25,7 @@ WRITTEN_AT: Final = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 ORIGIN: Final = "https://hooks.example.com"
 """Scheme and host that a delivery is said to go to when nobody says otherwise."""
 
-STYLES: Final[Mapping[str, Style]] = {"shopify": shopify.STYLE, "stripe": stripe.STYLE}
+STYLES: Final[Mapping[str, Style]] = {"shopify": shopify.STYLE, "stripe": stripe.STYLE, **custom.STYLES}
 
 
 class UnknownSample(ValueError):
@@ -67,9 +68,11 @@ def sample(name: str) -> Sample:
     Raises:
         UnknownSample: with the names that would do.
     """
-    path = EVENTS / f"{name.removeprefix('events/').removesuffix('.json')}.json"
+    name = name.removeprefix("events/").removesuffix(".json")
+    path = EVENTS / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(each.name for each in samples())
+        source = name.partition("/")[0]
+        known = ", ".join(each.name for each in samples(source if source in STYLES else "*"))
         raise UnknownSample(f"There is no sample {name}. There are: {known}.")
     return _read(path)
 

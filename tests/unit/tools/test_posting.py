@@ -61,7 +61,7 @@ def address(server: Server) -> str:
 
 
 def keep_running(path: Path, server: Server) -> None:
-    held = {"url": address(server), "headers": {"X-Route": "shopify"}, "secret": SECRET}
+    held = {"url": address(server), "headers": {"X-Route": "shopify"}, "secret": SECRET, "address": address(server)}
     path.write_text(json.dumps({"sources": {"shopify": held}}))
 
 

@@ -171,7 +171,7 @@ def test_unknown_source_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = tried(capsys, "fax", "--body", BODY)
 
     assert status == 2
-    assert out == "There is no source fax yet. Known: shopify, stripe.\n"
+    assert out == f"There is no source fax yet. Known: {', '.join(SOURCES)}.\n"
 
 
 def test_unknown_source_as_json(capsys: pytest.CaptureFixture[str]) -> None:
