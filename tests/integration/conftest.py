@@ -6,6 +6,7 @@ import pytest
 
 from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRETS, empty, settle_stream
 from tools.local_aws import LocalAws, Stack
+from tools.samples import ORIGIN
 from tools.stand_in import StandIn
 
 
@@ -24,6 +25,8 @@ def stack(openai: StandIn) -> Iterator[Stack]:
                 "PixelId": PIXEL_ID,
                 "OpenAiEndpoint": f"{openai.url}/v1/events",
                 "StorefrontOrigin": "https://northwind-trail.example",
+                "PublicOrigin": ORIGIN,
+                "EnableCustom": "yes",
                 "SendEvery": "rate(1 hour)",
                 "Architecture": "x86_64",
             },

@@ -7,21 +7,30 @@ import importlib.util
 import os
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tools.local_aws import Stack
+from tools.local_aws import BUILD, ENVIRONMENT, Stack
+from tools.package import Interpreter, build
 from tools.samples import sample
+from tools.sources import PLATFORMS
 from tools.stand_in import StandIn
 
 FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
 PIXEL_ID = "Qm7TzV4kRw2LpX9sNdB3Yh"
 OPENAI_KEY = "conversions-key-for-tests"
 SECRET = "shpss_for_integration_tests"
-SECRETS = {"shopify": [SECRET], "stripe": ["whsec_for_integration_tests"], "openai": OPENAI_KEY}
+SECRETS = {
+    "shopify": [SECRET],
+    "stripe": ["whsec_for_integration_tests"],
+    **{platform: [f"{platform}_secret:for_integration_tests"] for platform in PLATFORMS},
+    "openai": OPENAI_KEY,
+}
 
 
 class Context:
@@ -118,27 +127,48 @@ def environment(stack: Stack, function: str) -> dict[str, str]:
     }
 
 
+FUNCTION_OF = {
+    "shopify": "shopify",
+    "stripe": "stripe",
+    **dict.fromkeys(PLATFORMS, "custom"),
+}
+"""The function that takes a source's webhooks."""
 LOGICAL_ID = {
     "shopify": "ShopifyReceiver",
     "stripe": "StripeReceiver",
+    "custom": "CustomReceiver",
     "outbox": "Outbox",
     "sender": "Sender",
     "privacy": "Privacy",
 }
 
 
+def folder_of(name: str) -> Path:
+    """Where a function is; that of the custom platforms as it is built, with their files in one."""
+    if name != "custom":
+        return FUNCTIONS / name
+    folder = BUILD / "custom-receiver"
+    with zipfile.ZipFile(build(Interpreter.at(ENVIRONMENT / "bin" / "python")).zips["CustomReceiver"]) as archive:
+        archive.extractall(folder)
+    return folder
+
+
 @contextlib.contextmanager
 def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator[ModuleType]:
-    """``functions/<name>/app.py`` loaded in this process against the deployed stack's table, queues and bucket."""
+    """``functions/<…>/app.py`` loaded in this process against the deployed stack's table, queues and bucket.
+
+    ``name`` is that of a source, whose ``secrets`` are put in place meanwhile, or of a function that takes no webhooks.
+    """
+    source, name = name, FUNCTION_OF.get(name, name)
     before = dict(os.environ)
     os.environ.update(environment(stack, LOGICAL_ID[name]))
     try:
         if secrets:
-            parameter = f"{os.environ['SIGNING_SECRETS_PATH']}/{name}"
+            parameter = f"{os.environ['SIGNING_SECRETS_PATH']}/{source}"
             stack.client("ssm").put_parameter(
                 Name=parameter, Type="SecureString", Value="\n".join(secrets), Overwrite=True
             )
-        spec = importlib.util.spec_from_file_location(f"app_{name}", FUNCTIONS / name / "app.py")
+        spec = importlib.util.spec_from_file_location(f"app_{name}", folder_of(name) / "app.py")
         assert spec is not None
         assert spec.loader is not None
         app = importlib.util.module_from_spec(spec)
@@ -151,8 +181,13 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
         os.environ.update(before)
         if secrets:
             stack.client("ssm").put_parameter(
-                Name=parameter, Type="SecureString", Value=SECRETS[name][0], Overwrite=True
+                Name=parameter, Type="SecureString", Value=SECRETS[source][0], Overwrite=True
             )
+
+
+def change_receiver(app: ModuleType, source: str, **changes: Any) -> None:
+    """Another clock, ledger or other settings for one source of a loaded handler."""
+    app.receivers = {**app.receivers, source: replace(app.receivers[source], **changes)}  # type: ignore[attr-defined]
 
 
 def counted(stand_in: StandIn) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from conversion_relay.delivery import Delivery
+from conversion_relay.ledger import Ledger
 from conversion_relay.sources import shopify
-from tests.integration.stack import SECRET, handler_of, items, parked, until
+from tests.integration.stack import SECRET, change_receiver, handler_of, items, parked, until
 from tools.local_aws import Stack
 from tools.samples import sample
 
@@ -127,8 +128,8 @@ def test_without_a_signing_secret_everything_is_refused(clean: Stack, lines: Seq
 def test_with_the_ledger_away_shopify_is_asked_to_send_again(clean: Stack) -> None:
     with handler_of(clean, "shopify", secrets=[SECRET]) as app:
         away = replace(app.settings, ledger_table="no-such-table")
-        ledger = type(app.receiver.ledger).for_settings(clean.client("dynamodb"), away)
-        app.receiver = replace(app.receiver, ledger=ledger)
+        ledger = Ledger.for_settings(clean.client("dynamodb"), away)
+        change_receiver(app, "shopify", ledger=ledger)
         delivery = sample("shopify/orders/create").delivery(SECRET, datetime.now(UTC))
         answer = app.handler(event_of(delivery), app.context)
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (500, "ledger_unavailable")

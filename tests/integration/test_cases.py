@@ -4,10 +4,11 @@ import base64
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tests.integration.stack import empty, handler_of, items
+from tests.integration.stack import change_receiver, empty, handler_of, items
 from tools.cases import OUTCOMES, Case, CaseFile, event_differences
 from tools.local_aws import Stack
 from tools.sources import SOURCES
@@ -30,13 +31,19 @@ def function_url_event(case: Case, *, encoded: bool) -> dict[str, object]:
     }
 
 
+def play(app: ModuleType, case: Case) -> None:
+    """Set a loaded handler's clock and settings to those of a case, also the address that its senders signed."""
+    app.settings = replace(case.settings, public_origin=case.delivery.origin)  # type: ignore[attr-defined]
+    change_receiver(app, case.platform, clock=lambda: CASES.now_ms, settings=case.settings)
+
+
 @pytest.mark.parametrize("encoded", [False, True], ids=["text", "base64"])
 @pytest.mark.parametrize("name", list(KNOWN))
 def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -> None:
     case = KNOWN[name]
     empty(stack)
     with handler_of(stack, case.platform, secrets=case.secrets) as app:
-        app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
+        play(app, case)
         for each in case.preconditions:
             if each in KNOWN:
                 app.handler(function_url_event(KNOWN[each], encoded=encoded), app.context)
@@ -45,7 +52,11 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
         answer = app.handler(function_url_event(case, encoded=encoded), app.context)
 
     assert answer["statusCode"] == case.expected.get("http", 200)
-    assert json.loads(answer["body"])["outcome"] in OUTCOMES[case.expected["outcome"]]
+    if case.expected["outcome"] == "handshake":
+        assert answer["headers"]["Validation-Token"] == case.delivery.headers["validation-token"]
+        assert len(str(answer["headers"])) + len(answer["body"]) < 1024
+    else:
+        assert json.loads(answer["body"])["outcome"] in OUTCOMES[case.expected["outcome"]]
     written = {key: item for key, item in items(stack).items() if key not in before and "event" in item}
     if case.expected["outcome"] != "emit":
         assert written == {}
@@ -55,13 +66,28 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
     assert event_differences(case, case.expected["event"], event) == []
 
 
-@pytest.mark.parametrize("name", list(KNOWN))
+REFUSED_WITH = {"shopify": 401, "stripe": 400, "generic": 401}
+"""What each source answers an altered body. Others sign none: they have a token."""
+
+
+@pytest.mark.parametrize("name", [name for name, case in KNOWN.items() if case.platform in REFUSED_WITH])
 def test_altered_body_is_refused_and_writes_nothing(stack: Stack, name: str) -> None:
     case = KNOWN[name]
     empty(stack)
     altered = replace(case, delivery=replace(case.delivery, body=case.delivery.body + b" "))
     with handler_of(stack, case.platform, secrets=case.secrets) as app:
-        app.receiver = replace(app.receiver, clock=lambda: CASES.now_ms, settings=case.settings)
+        play(app, case)
         answer = app.handler(function_url_event(altered, encoded=False), app.context)
-    assert answer["statusCode"] == {"shopify": 401, "stripe": 400}[case.platform]
+    assert answer["statusCode"] == REFUSED_WITH[case.platform]
+    assert items(stack) == {}
+
+
+@pytest.mark.parametrize("name", ["aircall/01_call_ended_answered", "invoca/01_call_post", "ringba/01_pixel_get"])
+def test_another_token_is_refused_and_writes_nothing(stack: Stack, name: str) -> None:
+    case = KNOWN[name]
+    empty(stack)
+    with handler_of(stack, case.platform, secrets=["not the token that was sent"]) as app:
+        play(app, case)
+        answer = app.handler(function_url_event(case, encoded=False), app.context)
+    assert answer["statusCode"] == 401
     assert items(stack) == {}

@@ -12,7 +12,16 @@ from tools.package import Interpreter, Package, build
 from tools.template import ROOT
 
 UNCHECKED_HASH = 0b01
-NAMES = ["DependenciesLayer", "RelayLayer", "ShopifyReceiver", "StripeReceiver", "Outbox", "Sender", "Privacy"]
+NAMES = [
+    "DependenciesLayer",
+    "RelayLayer",
+    "ShopifyReceiver",
+    "StripeReceiver",
+    "CustomReceiver",
+    "Outbox",
+    "Sender",
+    "Privacy",
+]
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,12 @@ MAY = {
         ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/stripe"),
         *logs_of("StripeReceiver"),
     },
+    "CustomReceiverRole": {
+        ("dynamodb:PutItem", LEDGER),
+        ("s3:PutObject", "${ParkingBucket.Arn}/custom/*"),
+        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/custom/*"),
+        *logs_of("CustomReceiver"),
+    },
     "OutboxRole": {
         *READ_STREAM,
         ("sqs:SendMessage", "Queue.Arn"),
@@ -135,6 +141,7 @@ def test_only_a_receiver_has_an_address() -> None:
     assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == [
         "ShopifyReceiver",
         "StripeReceiver",
+        "CustomReceiver",
     ]
 
 
@@ -144,6 +151,13 @@ def test_each_receiver_knows_the_name_of_its_own_secret_alone(receiver: str, sou
     assert path == {"Fn::Sub": "/${AWS::StackName}/signing-secrets"}
     readable = {arn for action, arn in allowed_by(RESOURCES[f"{receiver}Role"]) if action == "ssm:GetParameter"}
     assert readable == {f"{PARAMETER}/signing-secrets/{source}"}
+
+
+def test_the_custom_receiver_knows_the_secrets_of_its_platforms_alone() -> None:
+    path = environment_of("CustomReceiver")["SIGNING_SECRETS_PATH"]
+    assert path == {"Fn::Sub": "/${AWS::StackName}/signing-secrets/custom"}
+    readable = {arn for action, arn in allowed_by(RESOURCES["CustomReceiverRole"]) if action == "ssm:GetParameter"}
+    assert readable == {f"{PARAMETER}/signing-secrets/custom/*"}
 
 
 def test_the_key_is_never_in_the_template_only_its_name() -> None:
@@ -249,7 +263,8 @@ def test_every_setting_of_the_code_comes_from_the_template() -> None:
 
 def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
     own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
-    variables = environment_of("ShopifyReceiver") | environment_of("StripeReceiver") | environment_of("Sender")
+    receivers = environment_of("ShopifyReceiver") | environment_of("StripeReceiver") | environment_of("CustomReceiver")
+    variables = receivers | environment_of("Sender")
     defaults = {
         variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"])
         for variable, value in variables.items()
@@ -282,6 +297,9 @@ def test_the_code_takes_every_value_that_the_template_takes(parameter: str, valu
         ("SiteOrigin", "https://www.example.com"),
         ("StripeAccounts", "acct_1Qw2Er3Ty4,acct_5Ui6Op7As8"),
         ("MinOrderAmount", "0.50"),
+        ("MinCallSeconds", "0"),
+        ("CallCurrency", "EUR"),
+        ("PublicOrigin", "https://hooks.example.com"),
         ("AppActionSources", "2653365=web,129785=physical_store"),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:alarms"),
         ("LedgerTtlDays", "8"),
@@ -319,6 +337,9 @@ def test_a_good_value_is_taken(parameter: str, value: str) -> None:
         ("StripeTestMode", "yes"),
         ("ConvertOn", "payment"),
         ("MinOrderAmount", "5,00"),
+        ("MinCallSeconds", "-1"),
+        ("CallCurrency", "eur"),
+        ("PublicOrigin", "https://hooks.example.com/relay"),
         ("MinOrderAmount", "-1"),
         ("AppActionSources", "2653365=website"),
         ("AlarmTopicArn", "alarms"),
@@ -365,6 +386,8 @@ def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
         ("Refused", "shopify"),
         ("Parked", "stripe"),
         ("Refused", "stripe"),
+        ("Parked", "custom"),
+        ("Refused", "custom"),
         ("Blocked", "sender"),
         ("Rejected", "sender"),
         ("OldestUnsentSeconds", "sender"),
@@ -381,7 +404,7 @@ def test_a_business_metric_raises_an_alarm_of_this_stack_alone(metric: str, serv
         alarm["Namespace"]
         == TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
     )
-    function = {"shopify": "ShopifyReceiver", "stripe": "StripeReceiver", "sender": "Sender"}[service]
+    function = "Sender" if service == "sender" else f"{service.capitalize()}Receiver"
     assert environment_of(function)["POWERTOOLS_SERVICE_NAME"] == {"Fn::Sub": f"${{AWS::StackName}}-{service}"}
 
 
