@@ -45,7 +45,8 @@ platforms: function
 	$(CHECKER) -m tools.platforms build platforms "$(ARTIFACTS_DIR)/platforms.json"
 
 ROOT := $(patsubst %/,%,$(dir $(TOOLS)))
-CHECKS_WITH = $(ROOT)/build/platform-check/$(LAMBDA_PYTHON_VERSION)
+PINS = "$(TOOLS)/platforms-requirements.txt" "$(ROOT)/layers/dependencies/requirements.txt"
+CHECKS_WITH = $(ROOT)/build/platform-check/$(LAMBDA_PYTHON_VERSION)-$(shell cat $(PINS) | cksum | cut -d' ' -f1)
 CHECKER = env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$(ROOT):$(ROOT)/layers/relay:$(CHECKS_WITH)" "$(LAMBDA_PYTHON)"
 
 # The relay's own code.

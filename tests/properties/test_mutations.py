@@ -26,7 +26,7 @@ from conversion_relay.settings import Settings
 from conversion_relay.sources import shopify, stripe
 from tools import samples, wire_rules
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
-from tools.sources import SOURCES
+from tools.sources import PLATFORMS, SOURCES
 
 SECRET = "a secret"
 NOW_MS = 1_795_186_800_000
@@ -87,7 +87,8 @@ RAW = (
 )
 PERSONAL = (
     "email", "email_address", "contact_email", "phone", "first_name", "last_name", "name", "address1",
-    "customer_email", "customer_phone", "customer_name", "receipt_email", "line1",
+    "customer_email", "customer_phone", "customer_name", "receipt_email", "line1", "mail", "caller", "raw_digits",
+    "calling_phone_number", "phone_number", "text_reminder_number",
 )  # fmt: skip
 KEYS = ("oppref", "oppref_2", "obref", "openai_event_id", "event_id", "source_url", "external_id", "openai_event")
 NAMES = ("__oppref", "__obref", "__openai_event_id", "__openai_source_url", "gift message")
@@ -104,12 +105,14 @@ class Start:
 
 
 def starts() -> list[Start]:
-    held = [case for case in json.loads((CASES / "cases.json").read_bytes())["cases"] if case["platform"] in SOURCES]
+    # Custom platforms sign as their files say: test_custom_mutations.py breaks their deliveries with what is here.
+    cases = json.loads((CASES / "cases.json").read_bytes())["cases"]
+    held = [case for case in cases if case["platform"] in SOURCES.keys() - PLATFORMS.keys()]
     shared = [
         Start(case["id"], case["platform"], _topic(case), json.loads((CASES / case["body_file"]).read_bytes()))
         for case in held
     ]
-    made = list(samples.samples())
+    made = [each for each in samples.samples() if each.source not in PLATFORMS]
     return shared + [
         Start(each.name, each.source, each.topic, json.loads(each.delivery(SECRET, NOW).body)) for each in made
     ]
