@@ -48,6 +48,7 @@ OUTCOMES = {
     "hubspot/deal.won": "order_created",
     "invoca/call": "lead_created",
     "invoca/call.repeat": "repeat_caller",
+    "retreaver/call": "lead_created",
     "ringba/call": "lead_created",
     "ringba/call.duplicate": "duplicate_call",
     "ringcentral/session": "no_duration",
