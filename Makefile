@@ -27,7 +27,7 @@ test: setup ## All tests, on the local AWS
 
 fuzz: setup ## Break deliveries for minutes, with a new seed each time (SEED=… repeats one, MUTATIONS=… how often each)
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
-	SEED=$$seed MUTATIONS=$${MUTATIONS:-1000} $(RUN) pytest -n 2 tests/properties/test_mutations.py
+	SEED=$$seed MUTATIONS=$${MUTATIONS:-1000} $(RUN) pytest -n 2 tests/properties/test_mutations.py tests/properties/test_custom_mutations.py
 
 lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(RUN) ruff format --check .

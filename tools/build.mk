@@ -23,7 +23,7 @@ WHEELS_OF = --implementation cp --python-version $(LAMBDA_PYTHON_VERSION) \
 	--platform manylinux_2_28_$(1) --platform manylinux2014_$(1)
 
 .SILENT:
-.PHONY: right-python function relay dependencies
+.PHONY: right-python function platforms relay dependencies
 
 right-python:
 	"$(LAMBDA_PYTHON)" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(LAMBDA_PYTHON_VERSION)")' 2>/dev/null \
@@ -34,6 +34,20 @@ function: right-python
 	mkdir -p "$(ARTIFACTS_DIR)"
 	cp ./*.py "$(ARTIFACTS_DIR)"
 	$(call compile,$(ARTIFACTS_DIR),/var/task)
+
+# The function for custom platforms: their files are checked, and become the one that it reads. Whoever compiles has
+# nothing but Python, so what the check takes is installed once, under build/.
+platforms: function
+	$(CHECKER) -c 'import jmespath, pydantic, yaml' 2>/dev/null || { mkdir -p "$(CHECKS_WITH)" \
+	&& "$(LAMBDA_PYTHON)" -m pip install --quiet --no-deps --disable-pip-version-check --no-input \
+	--root-user-action=ignore --upgrade --target "$(CHECKS_WITH)" \
+	--requirement "$(TOOLS)/platforms-requirements.txt" --requirement "$(ROOT)/layers/dependencies/requirements.txt"; }
+	$(CHECKER) -m tools.platforms build platforms "$(ARTIFACTS_DIR)/platforms.json"
+
+ROOT := $(patsubst %/,%,$(dir $(TOOLS)))
+PINS = "$(TOOLS)/platforms-requirements.txt" "$(ROOT)/layers/dependencies/requirements.txt"
+CHECKS_WITH = $(ROOT)/build/platform-check/$(LAMBDA_PYTHON_VERSION)-$(shell cat $(PINS) | cksum | cut -d' ' -f1)
+CHECKER = env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH="$(ROOT):$(ROOT)/layers/relay:$(CHECKS_WITH)" "$(LAMBDA_PYTHON)"
 
 # The relay's own code.
 relay: right-python

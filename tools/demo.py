@@ -30,6 +30,7 @@ from tools.local_aws import FunctionFailed, LocalAws, LocalAwsFailed, Stack
 from tools.package import BuildFailed
 from tools.posting import RUNNING
 from tools.samples import ORIGIN, sample
+from tools.sources import PLATFORMS
 from tools.stand_in import StandIn
 
 PIXEL_ID: Final = "Qm7TzV4kRw2LpX9sNdB3Yh"
@@ -97,6 +98,7 @@ def _console() -> Console:
 @contextmanager
 def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]]]:
     signing = {source: f"{prefix}demo_{secrets.token_hex(16)}" for source, prefix in SIGNING.items()}
+    signing |= {platform: f"demo:{secrets.token_hex(16)}" for platform in PLATFORMS}
     with console.status("Starting …") as status:
 
         def say(text: str) -> None:
@@ -112,6 +114,7 @@ def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]
                     "OpenAiEndpoint": f"{stand_in.url}/v1/events",
                     "StorefrontOrigin": SHOP_ORIGIN,
                     "PublicOrigin": ORIGIN,
+                    "EnableCustom": "yes",
                     "SendEvery": "rate(1 hour)",
                     "Architecture": "x86_64",
                 },

@@ -39,6 +39,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from conversion_relay.delivery import Delivery
 from tools import package
+from tools.sources import secret_name
 from tools.template import ROOT
 
 BUILD: Final = ROOT / "build"
@@ -251,7 +252,7 @@ class LocalAws:
 
     def _put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
         for name, secret in secrets.items():
-            leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{name}"
+            leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{secret_name(name)}"
             self.client("ssm").put_parameter(
                 Name=f"/{stack_name}/{leaf}",
                 Type="SecureString",

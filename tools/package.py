@@ -28,6 +28,7 @@ from tools.template import ROOT, code_property, read
 
 PACKAGES: Final = ROOT / "build" / "packages"
 RULES: Final = ROOT / "tools" / "build.mk"
+CHECKS_OF_PLATFORMS: Final = ROOT / "layers" / "relay" / "conversion_relay" / "sources" / "custom"
 _FORGET_AFTER_S: Final = 24 * 3600
 
 
@@ -125,7 +126,8 @@ def _runs_lambda_wheels() -> bool:
 def _digest(folder: Path, settings: Mapping[str, str]) -> str:
     digest = hashlib.sha256(repr((settings["LAMBDA_PYTHON_VERSION"], settings.get("PROCESSORS"))).encode())
     digest.update(sysconfig.get_platform().encode() if "PROCESSORS" in settings else b"")
-    for path in [RULES, *_files(folder)]:
+    checks = [ROOT / "tools" / "platforms.py", *_files(CHECKS_OF_PLATFORMS)] if (folder / "platforms").is_dir() else []
+    for path in [RULES, *checks, *_files(folder)]:
         digest.update(os.path.relpath(path, folder).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 

@@ -26,6 +26,7 @@ def stack(openai: StandIn) -> Iterator[Stack]:
                 "OpenAiEndpoint": f"{openai.url}/v1/events",
                 "StorefrontOrigin": "https://northwind-trail.example",
                 "PublicOrigin": ORIGIN,
+                "EnableCustom": "yes",
                 "SendEvery": "rate(1 hour)",
                 "Architecture": "x86_64",
             },

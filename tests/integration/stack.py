@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,8 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tools.local_aws import Stack
+from tools.local_aws import BUILD, ENVIRONMENT, Stack
+from tools.package import Interpreter, build
 from tools.samples import sample
+from tools.sources import PLATFORMS
 from tools.stand_in import StandIn
 
 FUNCTIONS = Path(__file__).parent.parent.parent / "functions"
@@ -29,6 +32,7 @@ SECRETS = {
     "ctm": ["ctm secret for integration tests"],
     "whatconverts": ["whatconverts-token-for-integration-tests"],
     "twilio": ["twilio token for integration tests"],
+    **{platform: [f"{platform}_secret:for_integration_tests"] for platform in PLATFORMS},
     "openai": OPENAI_KEY,
 }
 
@@ -135,16 +139,28 @@ FUNCTION_OF = {
     "ctm": "calls",
     "whatconverts": "calls",
     "twilio": "calls",
+    **dict.fromkeys(PLATFORMS, "custom"),
 }
 """The function that takes a source's webhooks."""
 LOGICAL_ID = {
     "shopify": "ShopifyReceiver",
     "stripe": "StripeReceiver",
     "calls": "CallsReceiver",
+    "custom": "CustomReceiver",
     "outbox": "Outbox",
     "sender": "Sender",
     "privacy": "Privacy",
 }
+
+
+def folder_of(name: str) -> Path:
+    """Where a function is; that of the custom platforms as it is built, with their files in one."""
+    if name != "custom":
+        return FUNCTIONS / name
+    folder = BUILD / "custom-receiver"
+    with zipfile.ZipFile(build(Interpreter.at(ENVIRONMENT / "bin" / "python")).zips["CustomReceiver"]) as archive:
+        archive.extractall(folder)
+    return folder
 
 
 @contextlib.contextmanager
@@ -162,7 +178,7 @@ def handler_of(stack: Stack, name: str, secrets: Sequence[str] = ()) -> Iterator
             stack.client("ssm").put_parameter(
                 Name=parameter, Type="SecureString", Value="\n".join(secrets), Overwrite=True
             )
-        spec = importlib.util.spec_from_file_location(f"app_{name}", FUNCTIONS / name / "app.py")
+        spec = importlib.util.spec_from_file_location(f"app_{name}", folder_of(name) / "app.py")
         assert spec is not None
         assert spec.loader is not None
         app = importlib.util.module_from_spec(spec)

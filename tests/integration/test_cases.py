@@ -38,7 +38,11 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
         answer = app.handler(function_url_event(case.delivery, encoded=encoded), app.context)
 
     assert answer["statusCode"] == case.expected.get("http", 200)
-    assert json.loads(answer["body"])["outcome"] in OUTCOMES[case.expected["outcome"]]
+    if case.expected["outcome"] == "handshake":
+        assert answer["headers"]["Validation-Token"] == case.delivery.headers["validation-token"]
+        assert len(str(answer["headers"])) + len(answer["body"]) < 1024
+    else:
+        assert json.loads(answer["body"])["outcome"] in OUTCOMES[case.expected["outcome"]]
     written = {key: item for key, item in items(stack).items() if key not in before and "event" in item}
     if case.expected["outcome"] != "emit":
         assert written == {}
@@ -48,11 +52,11 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
     assert event_differences(case, case.expected["event"], event) == []
 
 
-REFUSED_WITH = {"shopify": 401, "stripe": 400, "callrail": 401, "ctm": 401, "twilio": 403}
-"""What each source answers an altered body. WhatConverts signs none."""
+REFUSED_WITH = {"shopify": 401, "stripe": 400, "callrail": 401, "ctm": 401, "twilio": 403, "generic": 401}
+"""What each source answers an altered body. Others sign none: they have a token."""
 
 
-@pytest.mark.parametrize("name", [name for name, case in KNOWN.items() if case.platform != "whatconverts"])
+@pytest.mark.parametrize("name", [name for name, case in KNOWN.items() if case.platform in REFUSED_WITH])
 def test_altered_body_is_refused_and_writes_nothing(stack: Stack, name: str) -> None:
     case = KNOWN[name]
     empty(stack)
@@ -61,4 +65,15 @@ def test_altered_body_is_refused_and_writes_nothing(stack: Stack, name: str) -> 
         play(app, case)
         answer = app.handler(function_url_event(altered), app.context)
     assert answer["statusCode"] == REFUSED_WITH[case.platform]
+    assert items(stack) == {}
+
+
+@pytest.mark.parametrize("name", ["aircall/01_call_ended_answered", "invoca/01_call_post", "ringba/01_pixel_get"])
+def test_another_token_is_refused_and_writes_nothing(stack: Stack, name: str) -> None:
+    case = KNOWN[name]
+    empty(stack)
+    with handler_of(stack, case.platform, secrets=["not the token that was sent"]) as app:
+        play(app, case)
+        answer = app.handler(function_url_event(case.delivery), app.context)
+    assert answer["statusCode"] == 401
     assert items(stack) == {}

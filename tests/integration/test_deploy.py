@@ -30,7 +30,7 @@ def guarded() -> Iterator[tuple[Stack, StandIn]]:
     """A stack of its own on an AWS that evaluates IAM and speaks TLS only."""
     with StandIn(keys=[OPENAI_KEY], pixels=[PIXEL_ID]) as openai, LocalAws.start(auth=True) as aws:
         parameters = {"PixelId": PIXEL_ID, "OpenAiEndpoint": f"{openai.url}/v1/events", "SendEvery": "rate(1 hour)"}
-        parameters |= {"PublicOrigin": ORIGIN}
+        parameters |= {"PublicOrigin": ORIGIN, "EnableCustom": "yes", "SiteOrigin": "https://northwind-trail.example"}
         yield aws.deploy("guarded", parameters, SECRETS), openai
 
 
@@ -83,6 +83,17 @@ def test_the_roles_allow_parking_of_calls(guarded: tuple[Stack, StandIn], name: 
     delivery = replace(chosen, payload=payload).delivery(SECRETS[source][0], datetime.now(UTC))
     assert stack.send(source, delivery).json()["outcome"] == "parked"
     assert source in {key.split("/")[0] for key in parked(stack)}
+
+
+def test_the_roles_allow_parking_of_custom_platforms(guarded: tuple[Stack, StandIn]) -> None:
+    stack, _ = guarded
+    chosen = sample("backend/order_created")
+    timeless = replace(chosen, payload={**chosen.payload, "id": "till-0", "time": "noon"})
+    delivery = timeless.delivery(SECRETS["backend"][0], datetime.now(UTC))
+    assert stack.send("backend", delivery).json() == {
+        "outcome": "parked", "reason": "time_missing", "key": parked(stack)[0],
+    }  # fmt: skip
+    assert parked(stack)[0].startswith("custom/backend/")
 
 
 def test_the_roles_allow_erasing_a_shop(guarded: tuple[Stack, StandIn]) -> None:

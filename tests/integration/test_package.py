@@ -19,6 +19,7 @@ NAMES = [
     "StripeReceiver",
     "Fetch",
     "CallsReceiver",
+    "CustomReceiver",
     "Outbox",
     "Sender",
     "Privacy",

@@ -19,6 +19,7 @@ MEANS = {
     "state": {"remembered"},
     "fetch_or_ignore": {"ignored", "remembered"},
     "reject": {"refused"},
+    "handshake": {"handshake"},
     "parked": {"parked"},
 }
 DATA_TYPES = {
@@ -101,6 +102,8 @@ def _payload(body: bytes) -> Any:
 
 def _held(payload: Any, field: str) -> list[list[str]]:
     """What a name or region may be: that of the customer or of the buyer's own address."""
+    if "complete_call_id" in payload and field == "regions":
+        return [[payload["region"]]]
     if payload.get("object") == "event":
         return _held_by_stripe(payload["data"]["object"], field)
     for mark, region in CALLERS_REGION.items():

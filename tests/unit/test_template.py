@@ -76,6 +76,12 @@ MAY = {
         *(("ssm:GetParameter", f"{PARAMETER}/signing-secrets/{source}") for source in CALL_PLATFORMS),
         *logs_of("CallsReceiver"),
     },
+    "CustomReceiverRole": {
+        ("dynamodb:PutItem", LEDGER),
+        ("s3:PutObject", "${ParkingBucket.Arn}/custom/*"),
+        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/custom/*"),
+        *logs_of("CustomReceiver"),
+    },
     "OutboxRole": {
         *READ_STREAM,
         ("sqs:SendMessage", "Queue.Arn"),
@@ -148,12 +154,15 @@ def test_every_role_may_do_exactly_what_its_row_says_and_reads_no_other_s_secret
     # No row allows more than one thing: actions by name, and a path below a resource of this stack at most.
     assert [action for action, _ in may if "*" in action] == []
     assert [arn for _, arn in may if "*" in arn.removesuffix("/*") or not arn.removesuffix("/*")] == []
-    # Secrets one by one, by the stack's own names, and no secret that another role reads too.
+    # Secrets one by one, by the stack's own names, and no secret that another role reads too. Only the custom
+    # platforms, which are files, have a folder: nobody else's secret lies in it.
     secrets = {(action, arn) for action, arn in may if action.startswith(("ssm:", "secretsmanager:", "kms:"))}
     assert {(action, arn.rpartition("/")[0]) for action, arn in secrets} <= {
         ("ssm:GetParameter", f"{PARAMETER}/signing-secrets"), ("ssm:GetParameter", PARAMETER),
+        ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/custom"),
     }  # fmt: skip
-    assert [arn for _, arn in secrets if "*" in arn] == []
+    folder = f"{PARAMETER}/signing-secrets/custom/*"
+    assert {arn for _, arn in secrets if "*" in arn} <= ({folder} if role == "CustomReceiverRole" else set())
     assert secrets & {each for name, row in MAY.items() if name != role for each in row} == set()
 
 
@@ -175,11 +184,13 @@ def test_nobody_but_this_account_s_scheduler_starts_the_sender() -> None:
 
 
 def test_only_a_receiver_has_an_address() -> None:
-    assert [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]] == list(RECEIVES)
+    addressed = [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]]
+    assert addressed == [*RECEIVES, "CustomReceiver"]
 
 
 SECRETS_OF = {name: {f"signing-secrets/{source}" for source in sources} for name, sources in RECEIVES.items()}
-SECRETS_OF |= {"Sender": {"openai-conversions-key"}, "Fetch": {"stripe-api-key"}}
+SECRETS_OF |= {"CustomReceiver": {"signing-secrets/custom/*"}, "Sender": {"openai-conversions-key"}}
+SECRETS_OF |= {"Fetch": {"stripe-api-key"}}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -205,6 +216,11 @@ def test_a_source_parks_where_its_receiver_may_write_and_has_a_command_for_its_s
     command = TEMPLATE["Outputs"][f"{source.capitalize()}SecretCommand"]["Value"]["Fn::Sub"]
     assert f"--name /${{AWS::StackName}}/signing-secrets/{source} " in command
     assert f"{source.capitalize()}WebhookUrl" in TEMPLATE["Outputs"]
+
+
+def test_the_custom_receiver_finds_the_secrets_of_its_platforms_in_a_folder_of_their_own() -> None:
+    path = environment_of("CustomReceiver")["SIGNING_SECRETS_PATH"]
+    assert path == {"Fn::Sub": "/${AWS::StackName}/signing-secrets/custom"}
 
 
 def test_the_key_is_never_in_the_template_only_its_name() -> None:
@@ -408,7 +424,8 @@ def test_every_setting_of_the_code_comes_from_the_template() -> None:
 
 def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
     own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
-    variables = {name: value for each in (*RECEIVES, "Fetch", "Sender") for name, value in environment_of(each).items()}
+    every = (*RECEIVES, "CustomReceiver", "Fetch", "Sender")
+    variables = {name: value for each in every for name, value in environment_of(each).items()}
     defaults = {
         variable: str(TEMPLATE["Parameters"][value["Ref"]]["Default"])
         for variable, value in variables.items()
@@ -553,6 +570,8 @@ def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
         ("Parked", "fetch"),
         ("Parked", "calls"),
         ("Refused", "calls"),
+        ("Parked", "custom"),
+        ("Refused", "custom"),
         ("Blocked", "sender"),
         ("Rejected", "sender"),
         ("OldestUnsentSeconds", "sender"),

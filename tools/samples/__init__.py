@@ -1,7 +1,8 @@
 """The samples in ``events/``: a payload for every topic, made fresh and signed as its platform would.
 
 A file is named after its topic, with an optional variant: ``events/shopify/orders/create.pos.json`` is a delivery of
-``orders/create``, ``events/stripe/invoice.paid.renewal.json`` one of ``invoice.paid``. All times in it are relative to
+``orders/create``, ``events/stripe/invoice.paid.renewal.json`` one of ``invoice.paid``. Of a custom platform it is the
+payload alone, and the platform's file says how it is sent. All times in it are relative to
 `WRITTEN_AT`; making a sample fresh moves them to the present. How a platform writes and signs is in a module each.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay.delivery import Delivery
-from tools.samples import callrail, ctm, shopify, stripe, twilio, whatconverts
+from tools.samples import callrail, ctm, custom, shopify, stripe, twilio, whatconverts
 from tools.samples.style import Style, Writing
 
 EVENTS: Final = Path(__file__).parents[2] / "events"
@@ -31,6 +32,7 @@ STYLES: Final[Mapping[str, Style]] = {
     "ctm": ctm.STYLE,
     "whatconverts": whatconverts.STYLE,
     "twilio": twilio.STYLE,
+    **custom.STYLES,
 }
 
 

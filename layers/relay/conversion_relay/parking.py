@@ -21,11 +21,12 @@ class ParkingUnavailable(Exception):
 
 
 class Parking:
-    """Writes whole deliveries; the only place that ever holds a raw body."""
+    """Writes whole deliveries, each source's under its name (below ``folder``); nothing else ever holds a raw body."""
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    def __init__(self, client: S3Client, bucket: str, folder: str = "") -> None:
         self._client = client
         self._bucket = bucket
+        self._folder = f"{folder}/" if folder else ""
 
     def park(self, source: str, delivery: Delivery, reason: str, now_ms: int) -> str:
         """Keep a delivery and say under which key. The key follows from the content, so a retry adds no second copy.
@@ -34,7 +35,7 @@ class Parking:
             ParkingUnavailable: nothing was kept.
         """
         day = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y/%m/%d")
-        key = f"{source}/{day}/{_fingerprint(delivery)}.json"
+        key = f"{self._folder}{source}/{day}/{_fingerprint(delivery)}.json"
         kept = {
             "source": source,
             "reason": reason,

@@ -23,17 +23,26 @@ def parse_object(body: bytes) -> dict[str, Any]:
     Raises:
         NotUnderstood: when the body is not UTF-8, not JSON, not an object, or nested beyond reason.
     """
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise NotUnderstood("not_an_object", "the body is JSON, but not an object")
+    return value
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON in a body, whatever it is.
+
+    Raises:
+        NotUnderstood: when the body is not UTF-8, not JSON, or nested beyond reason.
+    """
     try:
-        value = json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_refuse_constant)
+        return json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
         raise NotUnderstood("not_utf8", "the body is not UTF-8 text") from None
     except RecursionError:
         raise NotUnderstood("not_json", "the body is nested too deep") from None
     except (ValueError, InvalidOperation):  # a fraction may have an exponent beyond what Decimal can hold
         raise NotUnderstood("not_json", "the body is not JSON") from None
-    if not isinstance(value, dict):
-        raise NotUnderstood("not_an_object", "the body is JSON, but not an object")
-    return value
 
 
 def _refuse_constant(name: str) -> None:

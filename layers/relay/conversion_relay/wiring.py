@@ -21,10 +21,13 @@ REQUIRED: Final = ("ledger_table", "parking_bucket", "signing_secrets_path")
 """The settings without which no receiver works."""
 
 
-def receivers(sources: Iterable[Source], settings: Settings) -> Mapping[str, Receiver]:
-    """A receiver for each source, by its name; its secrets are in the parameter ``<SIGNING_SECRETS_PATH>/<name>``."""
+def receivers(sources: Iterable[Source], settings: Settings, *, folder: str = "") -> Mapping[str, Receiver]:
+    """A receiver for each source, by its name; its secrets are in the parameter ``<SIGNING_SECRETS_PATH>/<name>``.
+
+    ``folder``: where in the parking bucket all of them are kept, for sources whose names no role can know.
+    """
     ledger = Ledger.for_settings(boto3.client("dynamodb"), settings)
-    parking = Parking(boto3.client("s3"), settings.parking_bucket)
+    parking = Parking(boto3.client("s3"), settings.parking_bucket, folder)
     return {
         source.name: Receiver(
             source=source,

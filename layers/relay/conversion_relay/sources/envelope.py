@@ -25,6 +25,7 @@ def conversion(
     settings: Settings,
     remember: Memory | None = None,
     match_key_required: bool = False,
+    custom_event_name: str | None = None,
 ) -> Conversion | Ignored:
     """Build the event and hold it against the settings for match keys; what is None or empty is left out.
 
@@ -38,6 +39,7 @@ def conversion(
                 "timestamp_ms": timestamp_ms,
                 "action_source": action_source,
                 "source_url": source_url if action_source == "web" else None,
+                "custom_event_name": custom_event_name,
                 "oppref": oppref,
                 "user": {**user, "obref": obref} if obref else {**user} or None,
                 "data": {"type": event.DATA_TYPE[event_type], **{k: v for k, v in data.items() if v != []}},

@@ -1,0 +1,352 @@
+"""From a payload to a conversion, as the platform's file says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from conversion_relay import click, identity, money, payload, timestamps
+from conversion_relay.delivery import Conversion, Delivery, Ignored, NotUnderstood
+from conversion_relay.event import DATA_TYPE
+from conversion_relay.settings import ActionSource, Settings
+from conversion_relay.sources import calls, envelope, person
+from conversion_relay.sources.custom import format as form
+from conversion_relay.sources.custom.expression import Reader
+from conversion_relay.sources.custom.request import payloads
+
+if TYPE_CHECKING:
+    from conversion_relay.sources.custom.format import Platform
+
+LONGEST_ID: Final = 150
+_ID: Final = re.compile(rf"[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{LONGEST_ID}}}")
+_DIGITS: Final = re.compile(r"[0-9]{1,15}")
+_YES: Final = frozenset({"true", "yes", "y", "1", "on"})
+_NO: Final = frozenset({"false", "no", "n", "0", "off"})
+_MOST_LINES: Final = 1000
+
+
+def normalize(
+    name: str, platform: Platform, delivery: Delivery, settings: Settings, now_ms: int
+) -> Conversion | Ignored:
+    """What a verified delivery becomes. Several events in one are recorded together, or parked together.
+
+    Raises:
+        NotUnderstood: it counts by the platform's file, but lacks what a conversion needs.
+    """
+    results = [
+        _Mapping(name, platform, Reader(each, delivery), settings, now_ms).result()
+        for each in payloads(delivery, platform.body)
+    ]
+    conversions: dict[str, Conversion] = {}
+    for each in results:
+        if isinstance(each, Conversion):
+            conversions.setdefault(each.key, each)
+    if conversions:
+        first, *others = conversions.values()
+        return replace(first, also=tuple(others))
+    return next((each for each in results if isinstance(each, Ignored)), Ignored("no_events", "the list is empty"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mapping:
+    """One payload under one platform's file."""
+
+    name: str
+    platform: Platform
+    reader: Reader
+    settings: Settings
+    now_ms: int
+
+    @property
+    def says(self) -> form.Conversion:
+        return self.platform.conversion
+
+    def result(self) -> Conversion | Ignored:
+        for each in self.platform.filters:
+            if not truth(self.reader.value(each.that)):
+                return Ignored(each.reason, each.detail)
+        event_type = self._type()
+        if event_type is None:
+            return Ignored("type_not_mapped", "its value is not in the table of event types")
+        action_source = self._action_source()
+        if self.says.call is not None and action_source == "phone_call":
+            return self._call(self.says.call, event_type)
+        timestamp_ms = envelope.fresh(self._time(), self.now_ms)
+        if timestamp_ms is None:
+            return Ignored("stale_event", "it lies outside the 7 days that the API accepts")
+        source_url = self._source_url()
+        if action_source == "web" and source_url is None:
+            raise NotUnderstood(
+                "source_url_missing",
+                "a web event needs a page: set the parameter SiteOrigin to your site, or map source_url",
+            )
+        return envelope.conversion(
+            event_type,
+            subject=self._subject(),
+            timestamp_ms=timestamp_ms,
+            action_source=action_source,
+            source_url=source_url,
+            user=self._user(),
+            data=self._data(event_type),
+            oppref=self._reference(self.says.oppref, click.oppref_from_url),
+            obref=self._reference(self.says.obref, click.obref_from_url),
+            pixel_id=self._first(self.says.pixel_event_id),
+            settings=self.settings,
+            match_key_required=action_source == "phone_call",
+            custom_event_name=self.says.custom_event_name if event_type == "custom" else None,
+        )
+
+    def _call(self, says: form.Call, event_type: str) -> Conversion | Ignored:
+        repeat = self._truth(says.repeat)
+        result = calls.lead(
+            calls.Call(
+                subject=self._subject(),
+                started_ms=self._time_or_none(),
+                inbound=self._truth(says.inbound),
+                over=self._truth(says.over),
+                answered=self._truth(says.answered),
+                talk_s=self._seconds(says.seconds),
+                first_time=self._truth(says.first_time) if repeat is None else not repeat,
+                spam=self._truth(says.spam),
+                voicemail=self._truth(says.voicemail),
+                verdict=self._verdict(says.verdict),
+                user=self._user(),
+                oppref=self._reference(self.says.oppref, click.oppref_from_url),
+                obref=self._reference(self.says.obref, click.obref_from_url),
+                pixel_id=self._first(self.says.pixel_event_id),
+                data=self._data(event_type),
+                event_type=event_type,
+            ),
+            self.settings,
+            self.now_ms,
+        )
+        if isinstance(result, Ignored) and result.reason == "stale_event":
+            self._time()  # says so if there is no time at all, which is a mistake in the file and not an old call
+        return result
+
+    # What it is, and when ---------------------------------------------------------------------------------------------
+
+    def _type(self) -> str | None:
+        says = self.says.type
+        if isinstance(says, str):
+            return says
+        value = plain_text(self.reader.value(says.from_))
+        return says.map.get(value) if value is not None else None
+
+    def _action_source(self) -> str:
+        says = self.says.action_source
+        if isinstance(says, str):
+            return says
+        value = plain_text(self.reader.value(says.from_)) or ""
+        known = says.map if says.map else {each: each for each in get_args(ActionSource)}
+        found = known.get(value) or says.default
+        if found is None:
+            raise NotUnderstood("action_source_unknown", "the value for action_source is none that the file knows")
+        return found
+
+    def _subject(self) -> str:
+        parts = [self._identifier(self.says.id, "id")]
+        if self.says.account is not None:
+            parts.insert(0, self._identifier(self.says.account, "account"))
+        subject = ":".join([self.name, *parts])
+        if len(subject) > LONGEST_ID + len(self.name) + 1:
+            raise NotUnderstood("id_unusable", f"account and id have over {LONGEST_ID} characters together")
+        return subject
+
+    def _identifier(self, expression: str, what: str) -> str:
+        value = payload.identifier(self.reader.value(expression))
+        if value is None:
+            raise NotUnderstood(f"{what}_missing", f"there is no {what} where the file says it stands")
+        if not _ID.fullmatch(value):
+            raise NotUnderstood(
+                f"{what}_unusable", f"the {what} has blanks or an @ in it, or over {LONGEST_ID} characters"
+            )
+        return value
+
+    def _time(self) -> int:
+        found = self._time_or_none()
+        if found is None:
+            says = self.says.time
+            raise NotUnderstood("time_missing", f"there is no time of the format {says.format} where the file says")
+        return found
+
+    def _time_or_none(self) -> int | None:
+        says = self.says.time
+        found = next((each for each in self.reader.values(says.from_) if plain_text(each) is not None), None)
+        return moment(found, says.format, says.zone)
+
+    # Whence it came ---------------------------------------------------------------------------------------------------
+
+    def _reference(self, expressions: str | Sequence[str] | None, cut: Any) -> str | None:
+        """A reference that is handed over as a value counts first; else it is cut out of a landing URL."""
+        values = (click.reference(each) for each in self.reader.values(expressions))
+        return envelope.first(values) or envelope.first(
+            cut(each) for each in self.reader.values(self.says.landing_url) if isinstance(each, str)
+        )
+
+    def _source_url(self) -> str | None:
+        origin = self.settings.site_origin or self.settings.storefront_origin or None
+        pages = [*self.reader.values(self.says.source_url), *self.reader.values(self.says.landing_url)]
+        texts = [each for each in pages if isinstance(each, str) and each.strip()]
+        exact = envelope.first(click.source_url(each, origin=None) for each in texts)
+        return exact or click.source_url(texts[0] if texts else None, origin=origin)
+
+    def _first(self, expressions: str | Sequence[str] | None) -> str | None:
+        return envelope.first(plain_text(each) for each in self.reader.values(expressions))
+
+    # Whom it is about, and what it is worth ---------------------------------------------------------------------------
+
+    def _user(self) -> dict[str, Any]:
+        says, values = self.says.user, self.reader.values
+        region = says.phone_region
+        near = region if isinstance(region, str | None) else identity.country(self.reader.value(region.from_))
+        raw = {
+            "ip_address": usable(identity.ip_address, values(says.ip_address)),
+            "user_agent": usable(identity.user_agent, values(says.user_agent)),
+            "android_advertising_id": usable(identity.android_advertising_id, values(says.android_advertising_id)),
+        }
+        return envelope.without_none(raw) | person.user_fields(
+            settings=self.settings,
+            emails=values(says.emails),
+            phones=[(each, near) for each in values(says.phones)],
+            external_ids=values(says.external_ids),
+            first_names=values(says.first_names),
+            last_names=values(says.last_names),
+            city=usable(identity.city, values(says.city)),
+            region=usable(identity.region, values(says.region)),
+            postal_code=usable(identity.postal_code, values(says.postal_code)),
+            country=usable(identity.country, values(says.country)),
+        )
+
+    def _data(self, event_type: str) -> dict[str, Any]:
+        kind = DATA_TYPE[event_type]
+        currency = self._currency()
+        data: dict[str, Any] = {}
+        if self.says.value is not None and currency is not None:
+            amount = minor_units(self.reader.value(self.says.value.amount), self.says.value.unit, currency)
+            data = {} if amount is None else {"amount": amount, "currency": currency}
+        if self.says.contents is not None and kind != "customer_action":
+            data["contents"] = self._contents(self.says.contents, currency if data else None, currency)
+        if self.says.plan_id is not None and kind in ("plan_enrollment", "custom"):
+            data["plan_id"] = plain_text(self.reader.value(self.says.plan_id))
+        return envelope.without_none(data)
+
+    def _currency(self) -> str | None:
+        says = self.says.value.currency if self.says.value is not None else None
+        if says is None:
+            is_call = self.says.call is not None
+            return self.settings.call_currency if is_call else None
+        if isinstance(says, str):
+            return says
+        value = self.reader.value(says.from_)
+        # A currency that is there but unknown is not replaced by another: the amount would be a wrong one.
+        return money.currency_code(value) if plain_text(value) is not None else says.default
+
+    def _contents(self, says: form.Contents, of_event: str | None, currency: str | None) -> list[dict[str, Any]]:
+        lines = self.reader.value(says.each)
+        readers = [self.reader.inside(each) for each in lines[:_MOST_LINES]] if isinstance(lines, list) else []
+        return [item for item in (_item(each, says, of_event, currency) for each in readers) if item]
+
+    # Calls ------------------------------------------------------------------------------------------------------------
+
+    def _truth(self, says: str | form.Truth | None) -> bool | None:
+        if says is None or isinstance(says, str):
+            return truth(self.reader.value(says))
+        word = (plain_text(self.reader.value(says.from_)) or "").lower()
+        if word in _lower(says.means_yes):
+            return True
+        return False if word and (says.means_no is None or word in _lower(says.means_no)) else None
+
+    def _seconds(self, says: str | form.Span) -> Decimal | None:
+        if isinstance(says, str):
+            return payload.number(self.reader.value(says))
+        start, end = (moment(self.reader.value(each), says.format, None) for each in (says.start, says.end))
+        return None if start is None or end is None else Decimal(end - start) / 1000
+
+    def _verdict(self, says: form.Verdict | None) -> calls.Verdict | None:
+        word = (plain_text(self.reader.value(says.from_)) or "").lower() if says is not None else ""
+        if says is None or not word:
+            return None
+        if word in _lower(says.not_a_lead):
+            return "not_a_lead"
+        return "lead" if word in _lower(says.lead) else None
+
+
+def _item(reader: Reader, says: form.Contents, of_event: str | None, currency: str | None) -> dict[str, Any]:
+    quantity = payload.number(reader.value(says.quantity))
+    amount = minor_units(reader.value(says.amount), says.unit, currency) if currency else None
+    return envelope.without_none(
+        {
+            "id": plain_text(reader.value(says.id)),
+            "group_id": plain_text(reader.value(says.group_id)),
+            "name": plain_text(reader.value(says.name)),
+            "quantity": int(quantity) if quantity is not None and quantity >= 0 and quantity == int(quantity) else None,
+            "amount": amount,
+            "currency": currency if amount is not None and of_event is None else None,
+        }
+    )
+
+
+def _lower(words: Iterable[str]) -> set[str]:
+    return {each.lower() for each in words}
+
+
+def plain_text(value: object) -> str | None:
+    """A text, or a number as its digits; None for what is empty or anything else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value) if abs(value) < 10**30 else None
+    if isinstance(value, Decimal):
+        return format(value, "f") if value.is_finite() and abs(value.adjusted()) < 30 else None
+    return payload.text(value)
+
+
+def truth(value: object) -> bool | None:
+    """Yes or no as platforms write it: a boolean, 1 or 0, or a word. ``bool("false")`` is True; this is not."""
+    word = (plain_text(value) or "").lower()
+    return True if word in _YES else False if word in _NO else None
+
+
+def usable(check: Any, values: Iterable[object]) -> Any:
+    """The first value that a check of `conversion_relay.identity` lets pass."""
+    return envelope.first(check(each) for each in values)
+
+
+def minor_units(value: object, unit: Literal["major", "minor"], currency: str) -> int | None:
+    """An amount in minor units of the currency; None for what is none."""
+    if unit == "major":
+        return money.minor_units(value, currency)
+    number = payload.number(value)
+    if number is None or number < 0 or number != int(number) or number > money.LARGEST_AMOUNT:
+        return None
+    return int(number)
+
+
+def moment(value: object, written: form.TimeFormat, zone: str | None) -> int | None:
+    """Unix milliseconds of a time; None for what is no such time. Numbers may also be text."""
+    if written == "rfc2822":
+        return timestamps.from_rfc2822(value)
+    if written == "iso":
+        return _from_iso(value, zone)
+    digits = plain_text(value) or ""
+    if not _DIGITS.fullmatch(digits):
+        return None
+    return (timestamps.from_unix if written == "unix_s" else timestamps.from_unix_ms)(int(digits))
+
+
+def _from_iso(value: object, zone: str | None) -> int | None:
+    if zone is None or not isinstance(value, str):
+        return timestamps.from_iso(value)
+    from zoneinfo import ZoneInfo
+
+    try:
+        local = datetime.fromisoformat(value.strip())
+        zoned = local if local.tzinfo is not None else local.replace(tzinfo=ZoneInfo(zone))
+        return timestamps.from_iso(zoned.isoformat())
+    except ValueError:
+        return None
