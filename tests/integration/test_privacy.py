@@ -5,8 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from conversion_relay import event_bus
+from conversion_relay.ledger import Ledger
 from conversion_relay.sources import shopify
-from tests.integration.stack import SECRET, items, parked, statuses, until
+from conversion_relay.wiring import trusting_the_bus
+from tests.integration.stack import SECRET, handler_of, items, parked, statuses, until
+from tools.lambda_event import EVENT_SOURCES, bus_event
 from tools.local_aws import Stack
 from tools.samples import Sample, sample
 
@@ -60,6 +64,31 @@ def test_a_person_is_erased_and_nobody_else(clean: Stack) -> None:
     # Then only the other is left, and the request itself is gone too
     assert until(lambda: list(items(clean)) == ["order_created#shopify:703"])
     assert until(lambda: len(parked(clean)) == 1)
+
+
+def test_a_person_is_erased_from_what_came_over_the_bus(clean: Stack) -> None:
+    # Given deliveries of the bus that the ledger did not take, one of each customer in either place: parked by the
+    # receiver (here in this process, since this stack has no bus), and given up by Lambda, in the form of its record
+    bucket, now = clean.resources["ParkingBucket"], datetime.now(UTC)
+    s3, source = clean.client("s3"), EVENT_SOURCES["shopify"]
+    left = set()
+    with handler_of(clean, "shopify") as app:
+        away = Ledger(clean.client("dynamodb"), "no-such-table", ttl_days=8)
+        receiver = trusting_the_bus(replace(app.receivers["shopify"], ledger=away))
+        for customer in (CUSTOMER, OTHER):
+            sale = bus_event("shopify", an_order_of(customer, 801).delivery("-", now), source, now)
+            known = set(parked(clean))
+            assert receiver.receive(event_bus.delivery_in(sale, "shopify")).kind == "parked"
+            given_up = f"aws/lambda/async/relay-ShopifyReceiver-1/2026/11/22/2026-11-22T12.00.00-{customer}"
+            record = {"version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": sale}
+            s3.put_object(Bucket=bucket, Key=given_up, Body=json.dumps(record).encode())
+            left = set(parked(clean)) - known
+    assert len(parked(clean)) == 4
+
+    # When Shopify orders one of them to be erased, then what is left is the other's
+    person = {"id": CUSTOMER, "email": f"buyer{CUSTOMER}@example.com", "phone": None}
+    post(clean, redaction("customers/redact", customer=person, orders_to_redact=[]))
+    assert until(lambda: set(parked(clean)) == left), parked(clean)
 
 
 def test_a_shop_is_erased(clean: Stack) -> None:

@@ -140,6 +140,41 @@ def test_any_payload_is_a_body(payload: Any) -> None:
     assert event_bus.delivery_in(envelope, "shopify").body == json.dumps(payload).encode()
 
 
+# What Lambda gave up --------------------------------------------------------------------------------------------------
+
+
+def record_of(payload: Any) -> bytes:
+    """What Lambda writes into the bucket when an event has failed for good."""
+    context = {"condition": "RetriesExhausted", "approximateInvokeCount": 3}
+    return json.dumps({"version": "1.0", "requestContext": context, "requestPayload": payload}).encode()
+
+
+@pytest.mark.parametrize("name", ["shopify/orders/create", "stripe/invoice.paid"])
+def test_what_lambda_gave_up_is_the_same_delivery(name: str) -> None:
+    envelope = envelope_of(name)
+
+    assert event_bus.delivery_given_up(record_of(envelope)) == event_bus.delivery_in(envelope, name.partition("/")[0])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        record_of(None),
+        record_of([ENVELOPE]),
+        record_of({"detail": {}}),
+        record_of({**ENVELOPE, "source": "aws.partner/example.com/1"}),
+        record_of({**ENVELOPE, "source": None}),
+        record_of({**ENVELOPE, "requestContext": {}}),
+        b"{}",
+        b"[]",
+        b"not JSON",
+        b"\xff",
+    ],
+)
+def test_a_record_without_an_event_of_a_partner_is_its_own_body(record: bytes) -> None:
+    assert event_bus.delivery_given_up(record) == Delivery("POST", "/", "", {}, record)
+
+
 # What becomes of them -------------------------------------------------------------------------------------------------
 
 

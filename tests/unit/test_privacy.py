@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conversion_relay import identity
+from conversion_relay import event_bus, identity
 from conversion_relay.delivery import Delivery, PrivacyRequest
 from conversion_relay.parking import Parking
 from conversion_relay.privacy import SEGMENTS, CarriedOut, Privacy, request_in
@@ -75,6 +75,29 @@ class Bucket:
 def parked(bucket: Bucket, body: bytes, shop: str = SHOP) -> str:
     delivery = Delivery("POST", "/", "", {"x-shopify-shop-domain": shop}, body)
     return Parking(bucket, "parking").park("shopify", delivery, "not_json", NOW_MS)  # type: ignore[arg-type]
+
+
+def envelope(payload: Any, shop: str = SHOP) -> dict[str, Any]:
+    """What Shopify's bus hands over."""
+    metadata = {"X-Shopify-Topic": "orders/create", "X-Shopify-Shop-Domain": shop}
+    source = "aws.partner/shopify.com/1234567/relay"
+    return {
+        "detail-type": "shopifyWebhook",
+        "source": source,
+        "detail": {"payload": payload, "metadata": metadata},
+    }
+
+
+def parked_from_the_bus(bucket: Bucket, payload: Any, shop: str = SHOP) -> str:
+    delivery = event_bus.delivery_in(envelope(payload, shop), "shopify")
+    return Parking(bucket, "parking").park("shopify", delivery, "ledger_unavailable", NOW_MS)  # type: ignore[arg-type]
+
+
+def given_up(bucket: Bucket, event: Any) -> str:
+    """What Lambda writes into the bucket when the receiver has failed for good."""
+    key = f"aws/lambda/async/relay-ShopifyReceiver-1/2026/11/22/2026-11-22T12.00.00-{len(bucket.objects)}"
+    bucket.objects[key] = json.dumps({"version": "1.0", "requestPayload": event, "responsePayload": {}}).encode()
+    return key
 
 
 def carry_out(request: PrivacyRequest, table: Table, bucket: Bucket) -> CarriedOut:
@@ -156,6 +179,66 @@ def test_parked_deliveries_by_order_id_customer_id_and_phone() -> None:
     )
 
     assert carry_out(request, Table([]), bucket).parked == 3
+
+
+@pytest.mark.parametrize("way", ["parked", "given up by Lambda"])
+def test_deliveries_of_a_bus_are_found_by_person_and_by_shop(way: str) -> None:
+    # Given deliveries that came over EventBridge: of Jane, of her order, of others, and of another shop
+    bucket = Bucket()
+
+    def kept(payload: Any, shop: str = SHOP) -> str:
+        return (
+            parked_from_the_bus(bucket, payload, shop) if way == "parked" else given_up(bucket, envelope(payload, shop))
+        )
+
+    janes = {kept({"email": EMAIL.upper(), "total": 1.5}), kept({"id": 70077})}
+    others, elsewhere = (
+        kept({"email": "john@example.com", "items": [{"id": 70076}]}),
+        kept({"email": EMAIL}, "other.example.com"),
+    )
+
+    # When she is to be erased, then hers go; when the shop is, then what is left of it
+    done = carry_out(
+        PrivacyRequest("erase_person", "shopify:r1", SHOP, (DIGEST,), ("shopify:70077",)), Table([]), bucket
+    )
+    assert (done.parked, set(bucket.objects)) == (2, {others, elsewhere})
+    assert janes.isdisjoint(bucket.objects)
+    assert carry_out(PrivacyRequest("erase_tenant", "shopify:r2", SHOP), Table([]), bucket).parked == 1
+    assert set(bucket.objects) == {elsewhere}
+
+
+@pytest.mark.parametrize(
+    ("email", "payload"),
+    [
+        ("jürgen@example.com", {"email": "jürgen@example.com"}),
+        ("jane.roe@example.com", {"notes": [{"text": "Gift\njane.roe@example.com\tthanks"}]}),
+    ],
+    ids=["beyond ASCII", "after a line break"],
+)
+def test_a_person_is_found_behind_json_s_escapes(email: str, payload: Any) -> None:
+    bucket = Bucket()
+    parked_from_the_bus(bucket, payload)
+
+    request = PrivacyRequest("erase_person", "shopify:r1", SHOP, (identity.email(email) or "",))
+    assert carry_out(request, Table([]), bucket).parked == 1
+
+
+def test_a_body_too_deep_to_parse_is_searched_as_text() -> None:
+    bucket = Bucket()
+    parked(bucket, b"[" * 200_000 + b" " + EMAIL.encode())
+
+    assert carry_out(person(), Table([]), bucket).parked == 1
+
+
+@pytest.mark.parametrize("event", [None, {"requestContext": {}, "body": EMAIL}, [EMAIL]])
+def test_what_no_bus_handed_over_stays_and_stops_no_request(event: Any) -> None:
+    # Whose it is nobody can tell; it expires with the bucket's 30 days.
+    bucket = Bucket()
+    key = given_up(bucket, event)
+    parked(bucket, EMAIL.encode())
+
+    assert carry_out(person(), Table([]), bucket).parked == 1
+    assert set(bucket.objects) == {key}
 
 
 def test_giving_out_deletes_nothing_and_leaves_a_report() -> None:

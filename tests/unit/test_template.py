@@ -51,7 +51,8 @@ def receiver(function: str, *sources: str, bus: bool = False) -> set[tuple[str, 
     """What a receiver may do: record, remember, park under its sources' names, and read their signing secrets."""
     own = {("s3:PutObject", f"${{ParkingBucket.Arn}}/{source}/*") for source in sources}
     own |= {("ssm:GetParameter", f"{PARAMETER}/signing-secrets/{source}") for source in sources}
-    given_up = {("sqs:SendMessage", f"{function.removesuffix('Receiver')}BusFailures.Arn")} if bus else set()
+    # Lambda writes what it gives up with the receiver's role, and insists on more than it uses.
+    given_up = {("s3:PutObject", "${ParkingBucket.Arn}/*"), ("s3:ListBucket", "ParkingBucket.Arn")} if bus else set()
     return {("dynamodb:GetItem", LEDGER), ("dynamodb:PutItem", LEDGER), *own, *given_up, *logs_of(function)}
 
 
@@ -282,7 +283,7 @@ def test_queues_and_bucket_refuse_whatever_is_not_tls(store: str) -> None:
     assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Action"] in ("sqs:*", "s3:*")
-    assert bool(others) is store.endswith("BusFailures")  # only EventBridge may write without a role
+    assert others == []  # nobody may anything without a role
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -331,25 +332,42 @@ def test_a_bus_takes_one_partner_event_source_and_its_rule_nothing_else(source: 
     assert bus == {"Name": event_source, "EventSourceName": event_source}
     rule = RESOURCES[f"{source}BusRule"]["Properties"]
     assert rule["EventBusName"] == {"Ref": f"{source}Bus"}
-    assert rule["EventPattern"] == {"source": [event_source], "account": [{"Ref": "AWS::AccountId"}]}
+    assert rule["EventPattern"] == {"source": [event_source]}
     assert environment_of(receiver)[f"{source.upper()}_EVENT_SOURCE"] == event_source
 
 
 @pytest.mark.parametrize(("source", "receiver"), BUSES)
-def test_what_a_bus_gives_up_is_kept(source: str, receiver: str) -> None:
-    failures = {"Fn::GetAtt": [f"{source}BusFailures", "Arn"]}
+def test_what_lambda_gives_up_of_a_bus_is_kept_where_raw_bodies_may_be(source: str, receiver: str) -> None:
     (target,) = RESOURCES[f"{source}BusRule"]["Properties"]["Targets"]
     assert target["Arn"] == {"Fn::GetAtt": [receiver, "Arn"]}
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 24 * 3600, "MaximumRetryAttempts": 185}
-    assert target["DeadLetterConfig"] == {"Arn": failures}
+    assert "DeadLetterConfig" not in target  # that would be a queue, and no queue may hold a raw body
     retries = RESOURCES[f"{source}BusRetries"]["Properties"]
     assert (retries["FunctionName"], retries["Qualifier"]) == ({"Ref": receiver}, "$LATEST")
     assert (retries["MaximumRetryAttempts"], retries["MaximumEventAgeInSeconds"]) == (2, 6 * 3600)
-    assert retries["DestinationConfig"] == {"OnFailure": {"Destination": failures}}
+    assert retries["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["ParkingBucket", "Arn"]}}}
 
 
 @pytest.mark.parametrize(("source", "receiver"), BUSES)
-def test_only_the_rule_may_start_the_receiver_and_write_into_its_queue(source: str, receiver: str) -> None:
+@pytest.mark.parametrize("given_up_by", ["AsyncEventsDropped", "DestinationDeliveryFailures", "FailedInvocations"])
+def test_what_is_given_up_of_a_bus_raises_an_alarm(source: str, receiver: str, given_up_by: str) -> None:
+    of_the_function = [{"Name": "FunctionName", "Value": {"Ref": receiver}}]
+    of_the_rule = [
+        {"Name": "EventBusName", "Value": {"Ref": f"{source}Bus"}},
+        {"Name": "RuleName", "Value": RESOURCES[f"{source}BusRule"]["Properties"]["Name"]},
+    ]
+    watched = ("AWS/Events", of_the_rule) if given_up_by == "FailedInvocations" else ("AWS/Lambda", of_the_function)
+    (alarm,) = [
+        each["Properties"]
+        for name, each in ALARMS.items()
+        if name.startswith(f"{source}Bus") and each["Properties"]["MetricName"] == given_up_by
+    ]
+    assert (alarm["Namespace"], alarm["Dimensions"]) == watched
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 0, "GreaterThanThreshold")
+
+
+@pytest.mark.parametrize(("source", "receiver"), BUSES)
+def test_only_the_rule_may_start_the_receiver(source: str, receiver: str) -> None:
     rule = {"Fn::GetAtt": [f"{source}BusRule", "Arn"]}
     permissions = [
         each["Properties"]
@@ -364,9 +382,6 @@ def test_only_the_rule_may_start_the_receiver_and_write_into_its_queue(source: s
             "SourceArn": rule,
         }
     ]
-    _, allowed = RESOURCES[f"{source}BusFailuresPolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
-    assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": rule}}
 
 
 @pytest.mark.parametrize("source", [source for source, _ in BUSES])

@@ -245,8 +245,20 @@ def test_the_receiver_of_requests_still_checks_after_an_event_of_the_bus(source:
     assert taken(over_https(source, secret="forged"), receivers)[1]["reason"] == "signature_wrong"
 
 
-def test_what_aws_could_not_record_is_raised_so_that_lambda_runs_it_again() -> None:
-    receivers = receivers_of("shopify", ledger=BrokenLedger())
+@pytest.mark.parametrize("source", SAMPLES)
+def test_what_the_ledger_could_not_take_is_parked_because_nobody_sends_it_again(source: str) -> None:
+    parking = InMemoryParking()
+    receivers = receivers_of(source, ledger=BrokenLedger(), parking=parking)
+    sale = over_the_bus(source)
+
+    _, told = taken(sale, receivers)
+
+    assert (told["outcome"], told["reason"]) == ("parked", "ledger_unavailable")
+    assert list(parking.parked.values()) == [event_bus.delivery_in(sale, source)]
+
+
+def test_what_could_be_neither_recorded_nor_parked_is_raised_so_that_lambda_runs_it_again() -> None:
+    receivers = receivers_of("shopify", ledger=BrokenLedger(), parking=BrokenParking())
 
     with pytest.raises(NotTaken, match="ledger_unavailable") as raised:
         wiring.take(over_the_bus("shopify"), receivers, SETTINGS)
@@ -254,11 +266,20 @@ def test_what_aws_could_not_record_is_raised_so_that_lambda_runs_it_again() -> N
     assert "mara" not in str(raised.value).lower()  # the buyer
 
 
-def test_what_could_not_be_parked_either_is_raised() -> None:
+def test_what_is_not_understood_and_could_not_be_parked_is_raised() -> None:
     receivers = receivers_of("shopify", parking=BrokenParking())
 
     with pytest.raises(NotTaken, match="topic_missing"):
         wiring.take({**over_the_bus("shopify"), "detail": {"payload": {}}}, receivers, SETTINGS)
+
+
+def test_a_request_after_an_event_of_the_bus_is_still_one_that_its_source_sends_again() -> None:
+    parking = InMemoryParking()
+    receivers = receivers_of("shopify", ledger=BrokenLedger(), parking=parking)
+    taken(over_the_bus("shopify"), receivers)
+
+    assert taken(over_https("shopify"), receivers)[1]["outcome"] == "failed"
+    assert len(parking.parked) == 1
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,12 @@ SOURCE_HEADER: Final = "eventbridge-source"
 """A header that the delivery gets, so that a parked one tells which way it came: its signature would fit no more."""
 
 
+GIVEN_UP: Final = "aws/lambda/async/"
+"""Where in the parking bucket Lambda itself writes what it has given up; AWS chose the name."""
+
+
 class NotTaken(Exception):
-    """AWS was not available, nothing was written. Raised out of the function so that Lambda runs it again."""
+    """Neither ledger nor parking bucket took the event. Raised out of the function so that Lambda runs it again."""
 
 
 def is_envelope(event: Mapping[str, Any]) -> bool:
@@ -61,6 +65,23 @@ def delivery_in(envelope: Mapping[str, Any], source: str) -> Delivery:
     )
 
 
+def delivery_given_up(record: bytes) -> Delivery:
+    """The webhook in Lambda's record of an event that it gave up; of a record that holds none, the record itself.
+
+    Whoever may invoke the function can leave a record of any shape, and that must not stop a reader of the bucket.
+    """
+    try:
+        held = json.loads(record)
+    except ValueError:
+        held = None
+    envelope = held.get("requestPayload") if isinstance(held, dict) else None
+    if isinstance(envelope, dict) and is_envelope(envelope):
+        for source, partner in _PARTNERS.items():
+            if str(envelope["source"]).startswith(partner):
+                return delivery_in(envelope, source)
+    return Delivery("POST", "/", "", {}, record)
+
+
 def _shopify(detail: Any) -> tuple[Mapping[str, str], Any]:
     if not isinstance(detail, dict) or not isinstance(metadata := detail.get("metadata"), dict):
         return {}, detail
@@ -73,4 +94,5 @@ def _stripe(detail: Any) -> tuple[Mapping[str, str], Any]:
     return {}, detail
 
 
+_PARTNERS: Final = {"shopify": "aws.partner/shopify.com/", "stripe": "aws.partner/stripe.com/"}
 _OPENED: Final[Mapping[str, Callable[[Any], tuple[Mapping[str, str], Any]]]] = {"shopify": _shopify, "stripe": _stripe}

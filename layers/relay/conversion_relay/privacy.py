@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from conversion_relay import identity
+from conversion_relay import event_bus, identity
 from conversion_relay.delivery import PrivacyRequest
 from conversion_relay.parking import delivery_in
 
@@ -85,12 +85,12 @@ class Privacy:
         if key.startswith(REPORTS):
             return False
         kept = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        delivery = delivery_in(kept)
+        delivery = event_bus.delivery_given_up(kept) if key.startswith(event_bus.GIVEN_UP) else delivery_in(kept)
         if request.tenant not in {value.strip().lower() for value in delivery.headers.values()}:
             return False
         if request.kind == "erase_tenant":
             return True
-        words = delivery.body.decode("utf-8", "replace")
+        words = _words(delivery.body)
         digests: set[str | None] = {identity.email(word) for word in _EMAIL_LIKE.findall(words)}
         numbers = set(_DIGITS.findall(words))
         digests |= {identity.external_id(number) for number in numbers} | {identity.phone(f"+{n}") for n in numbers}
@@ -110,6 +110,25 @@ class Privacy:
             Bucket=self._bucket, Key=key, Body=json.dumps(report, indent=2).encode(), ContentType="application/json"
         )
         return key
+
+
+def _words(body: bytes) -> str:
+    """All that a body says, also what JSON writes with escapes: a bus's body writes every letter beyond ASCII so."""
+    text = body.decode("utf-8", "replace")
+    words = [text]
+    try:
+        within = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return text
+    while within:
+        match within.pop():
+            case dict() as members:
+                within += members.values()
+            case list() as members:
+                within += members
+            case str() as word:
+                words.append(word)
+    return "\n".join(words)
 
 
 def _concerns(item: Mapping[str, Any], request: PrivacyRequest) -> bool:

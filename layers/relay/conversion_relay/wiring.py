@@ -48,7 +48,7 @@ def take(event: Mapping[str, Any], receivers: Mapping[str, Receiver], settings: 
     signature: `event_bus` says why.
 
     Raises:
-        event_bus.NotTaken: an event of EventBridge could not be recorded; nobody else would send it again.
+        event_bus.NotTaken: an event of EventBridge could neither be recorded nor parked; Lambda runs it again.
     """
     if event_bus.is_envelope(event):
         return _take_from_bus(event, receivers, settings)
@@ -85,8 +85,12 @@ def _take_from_bus(
 
 
 def trusting_the_bus(receiver: Receiver) -> Receiver:
-    """The receiver for what its source's bus hands over: the same path, without a signature (see `event_bus`)."""
-    source = replace(receiver.source, verify=lambda *_: None)
+    """The receiver for what its source's bus hands over: the same path, without a signature (see `event_bus`).
+
+    The platform has done its part once the event is on the bus and never sends it again, so what the ledger does not
+    take is parked at once, where replay and privacy requests find it.
+    """
+    source = replace(receiver.source, verify=lambda *_: None, retries=False)
     return replace(receiver, source=source, secrets=NoSecrets())
 
 
