@@ -284,19 +284,15 @@ def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
     url, _, secret = sources["shopify"]
     try:
         console.print("\n[bold]The relay is running on this machine.[/]", highlight=False)
-        for name, value in (
-            ("Shopify webhooks", url),
-            ("signing secret", secret),
-            ("Stripe webhooks", sources["stripe"][0]),
-            ("signing secret", signing["stripe"]),
-            ("stand-in for OpenAI", f"{stand_in.url}/_stand_in/events"),
-            ("local AWS", stack.aws.endpoint),
-        ):
-            console.print(f"  {name:20} {value}", highlight=False, soft_wrap=True)
+        console.print("Webhooks of each source, and the secret that signs them:")
+        for source, (address, _, signed_with) in sources.items():
+            console.print(f"  {source:13} {address}  {signed_with}", highlight=False, soft_wrap=True)
+        console.print(f"\nstand-in for OpenAI  {stand_in.url}/_stand_in/events", highlight=False, soft_wrap=True)
+        console.print(f"local AWS            {stack.aws.endpoint}", highlight=False, soft_wrap=True)
         console.print("\nIn another terminal, post a freshly signed sample (without a name: the list of samples):")
-        console.print("  .venv/bin/relay post shopify/orders/create --new", highlight=False)
-        console.print("  .venv/bin/relay post stripe/checkout.session.completed --new", highlight=False)
-        console.print("or your own delivery, signed with the secret above:")
+        for name in ("shopify/orders/create", "stripe/checkout.session.completed", "callrail/post_call"):
+            console.print(f"  .venv/bin/relay post {name} --new", highlight=False)
+        console.print("or a delivery of your own, here one of Shopify:")
         console.print(
             f"  SIGNATURE=$(openssl dgst -sha256 -hmac '{secret}' -binary body.json | base64)\n"
             f"  curl -i {url} -H 'X-Shopify-Topic: orders/create' -H 'X-Shopify-Shop-Domain: shop.myshopify.com' \\\n"
