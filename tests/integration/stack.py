@@ -85,6 +85,21 @@ def empty(stack: Stack) -> None:
         stack.client("s3").delete_object(Bucket=stack.resources["ParkingBucket"], Key=key)
 
 
+@contextlib.contextmanager
+def lone_table(stack: Stack) -> Iterator[str]:
+    """A table like the ledger's, but with no stream: no function takes away what a test has just written."""
+    name = f"alone-{time.monotonic_ns()}"
+    key = {"AttributeName": "pk"}
+    stack.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{**key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{**key, "AttributeType": "S"}],
+    )
+    yield name
+    stack.client("dynamodb").delete_table(TableName=name)
+
+
 def settle_stream(stack: Stack) -> None:
     """Wait until the outbox has forwarded all that was recorded before: what a test leaves must not reach the next."""
     sentinel = f"sentinel#{time.monotonic_ns()}"

@@ -10,7 +10,7 @@ from conversion_relay import event
 from conversion_relay.delivery import Conversion, Fetch, Memory, PrivacyRequest
 from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Stored, Written, fetches_in
 from conversion_relay.receive import LedgerPort
-from tests.integration.stack import empty, items, queue_depth, statuses, until
+from tests.integration.stack import items, lone_table, queue_depth, statuses, until
 from tools.in_memory import InMemoryLedger
 from tools.local_aws import Stack
 
@@ -43,9 +43,8 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPort]:
         yield InMemoryLedger()
         return
     stack = request.getfixturevalue("stack")
-    empty(stack)
-    yield real(stack)
-    empty(stack)
+    with lone_table(stack) as table:
+        yield Ledger(stack.client("dynamodb"), table, ttl_days=90)
 
 
 def real(stack: Stack) -> Ledger:

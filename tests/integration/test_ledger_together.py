@@ -1,6 +1,6 @@
-"""The ledger on the local DynamoDB and the one in memory keep the same promises."""
+"""What is written together: conversions, amendments and memories, on the local DynamoDB and in memory alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,18 +10,21 @@ from conversion_relay import event
 from conversion_relay.delivery import Conversion, Memory
 from conversion_relay.ledger import Contended, Ledger, Written
 from tests.fakes import NOW_MS, an_order
+from tests.integration.stack import lone_table
 from tools.in_memory import InMemoryLedger
-from tools.local_aws import Stack
 
 FIRST_AND_SECOND = ("order_created#test:1", "order_created#test:2")
 MEMORY = "memory#subscription#test:1"
 
 
 @pytest.fixture(params=["dynamodb", "in memory"])
-def ledger(request: pytest.FixtureRequest, clean: Stack) -> Any:
+def ledger(request: pytest.FixtureRequest) -> Iterator[Any]:
     if request.param == "in memory":
-        return InMemoryLedger()
-    return Ledger(clean.client("dynamodb"), clean.resources["Ledger"], ttl_days=90)
+        yield InMemoryLedger()
+        return
+    stack = request.getfixturevalue("stack")
+    with lone_table(stack) as table:
+        yield Ledger(stack.client("dynamodb"), table, ttl_days=90)
 
 
 def a_conversion(number: int, **fields: Any) -> Conversion:
