@@ -1,10 +1,14 @@
 """Counts that a run prints at its end: how many broken deliveries were tried, how many orders of arrival played."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+
+# The metrics read it once, when the first test of a process imports them; a later one may run a handler in it.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ConversionRelay")
 
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
 
