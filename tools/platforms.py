@@ -136,6 +136,8 @@ def _read(path: Path) -> Written:
         raise BadPlatform(f"{path}:1: cannot be read ({problem.strerror})") from None
     except UnicodeDecodeError:
         raise BadPlatform(f"{path}:1: is not UTF-8 text") from None
+    except RecursionError:
+        raise BadPlatform(f"{path}:1: is nested too deep") from None
     except yaml.MarkedYAMLError as problem:
         line = problem.problem_mark.line + 1 if problem.problem_mark else 1
         raise BadPlatform(f"{path}:{line}: is no YAML: {problem.problem}") from None

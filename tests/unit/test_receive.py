@@ -421,6 +421,17 @@ def test_p6_a_defect_in_verify_accepts_nothing_and_does_not_crash(bug: Exception
     assert world.nothing_written
 
 
+def test_a_defect_in_a_handshake_is_an_outcome_too() -> None:
+    world = World()
+    broken = source_that(handshake=lambda _: {}["token"])
+    receiver = Receiver(broken, world.secrets, world.ledger, world.parking, Settings(), lambda: NOW_MS)
+
+    outcome = receiver.receive(Delivery("GET", "/", "", {}, b""))
+
+    assert (outcome.kind, outcome.http, outcome.reason) == ("failed", 500, "verification_failed")
+    assert world.nothing_written
+
+
 def test_a_handshake_is_answered_before_anything_is_read_or_written() -> None:
     asked = Handshake({"validation-token": "t-1"}, "t-1")
     world = World(secrets=Secrets(ParameterStore("", down=True).fetch))

@@ -87,12 +87,11 @@ class Receiver:
     def receive(self, delivery: Delivery) -> Outcome:
         """Take one delivery to its one outcome. Raises nothing: every failure is an outcome too."""
         now_ms = self.clock()
-        handshake = self.source.handshake(delivery)
-        if handshake is not None:
-            return Outcome(
-                "handshake", 200, "handshake", "the platform tried the address, and was answered", handshake=handshake
-            )
         try:
+            handshake = self.source.handshake(delivery)
+            if handshake is not None:
+                detail = "the platform tried the address, and was answered"
+                return Outcome("handshake", 200, "handshake", detail, handshake=handshake)
             self._verify(delivery, now_ms)
         except Refused as refusal:
             return Outcome("refused", refusal.status, refusal.reason, refusal.detail)

@@ -27,11 +27,16 @@ def from_iso(value: object) -> int | None:
 
 
 def from_rfc2822(value: object) -> int | None:
-    """Milliseconds of a text such as ``Fri, 20 Nov 2026 14:45:00 +0000``; None for anything else, or without a zone."""
+    """Milliseconds of a text such as ``Fri, 20 Nov 2026 14:45:00 +0000``; None for anything else, or without a zone.
+
+    ``-0000`` is UTC too: it only leaves open where the writer is (RFC 5322, 3.3).
+    """
     if not isinstance(value, str) or len(value) > _LONGEST_RFC2822:
         return None
     try:
         moment = parsedate_to_datetime(value.strip())
+        if value.rstrip().endswith("-0000"):
+            moment = moment.replace(tzinfo=UTC)
         return None if moment.tzinfo is None else (moment - _EPOCH) // _MILLISECOND
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -78,6 +78,10 @@ def test_event_of_a_form() -> None:
         ({"lead_status": "previously_marked_good_lead"}, "lead_created"),
         ({"lead_status": None}, "lead_created"),
         ({"resource_id": ABSENT, "id": 766970532}, "lead_created"),
+        # The empty fields of a form or a message make neither of a call: its seconds count.
+        ({"form_data": None, "form_url": None, "submitted_at": "", "duration": "8"}, "too_short"),
+        ({"form_data": {}, "form_url": "", "duration": "8"}, "too_short"),
+        ({"message_type": None, "conversation_id": "", "source_number": None}, "lead_created"),
         ({"resource_id": ABSENT}, "id_missing"),
         ({"start_time": ABSENT}, "lead_created"),
         ({"ip": "unknown", "customer_city": None, "customer_country": "Narnia", "milestones": [1]}, "lead_created"),
@@ -157,6 +161,7 @@ def test_form_of_a_known_visitor_counts_where_that_is_wanted() -> None:
         ({"form_url": "https://a.example/b?oppref=1#c"}, {}, "https://a.example/b"),
         ({"form_url": "nonsense"}, {}, "https://harbour-dental.example/implants"),
         ({"form_url": "", "landing_page_url": ""}, {"site_origin": "https://www.a.example"}, "https://www.a.example"),
+        ({"form_url": "", "landing_page_url": ""}, {"storefront_origin": "https://a.example"}, "https://a.example"),
     ],
 )
 def test_page_of_a_form(fields: dict[str, Any], settings: dict[str, Any], page: str) -> None:

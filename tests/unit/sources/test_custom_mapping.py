@@ -1,6 +1,7 @@
 """From a payload to an event by a platform's file."""
 
 import hashlib
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -135,7 +136,10 @@ def test_the_pixel_s_event_id_is_the_event_s_and_not_the_key_s() -> None:
         ("unix_s", None, 1_795_185_672, 1_795_185_672_000),
         ("unix_s", None, " 1795185672 ", 1_795_185_672_000),
         ("unix_s", None, "-5", None),
-        ("unix_s", None, 1.5, None),
+        ("unix_s", None, Decimal("1795185672.9879"), 1_795_185_672_987),
+        ("unix_s", None, "1795185672.5", 1_795_185_672_500),
+        ("unix_s", None, Decimal("-0.5"), None),
+        ("unix_ms", None, Decimal("1795185672000.0"), 1_795_185_672_000),
         ("unix_ms", None, "1795185672000", 1_795_185_672_000),
         ("unix_ms", None, True, None),
         ("unix_ms", None, "9" * 40, None),
@@ -337,6 +341,32 @@ def test_without_a_currency_only_a_call_has_a_value() -> None:
     assert event({"total": 5, "talk": 60, "op": "x"}, call)["data"]["currency"] == "USD"
 
 
+@pytest.mark.parametrize(
+    ("expression", "amount"),
+    [
+        ("to_number(total)", 14950),
+        ("to_number(text)", 114),
+        ("to_number(`1.15`)", 115),
+        ("to_number(words)", None),
+        ("`1.15`", 115),
+        ("to_string(total)", 14950),
+        ("to_string(text)", 114),
+        ("to_string(parts[1])", 200),
+        ("sum(parts)", 350),
+        ("max(parts)", 200),
+        ("ceil(total)", 15000),
+        ("abs(words)", None),
+    ],
+)
+def test_functions_keep_the_cents(expression: str, amount: int | None) -> None:
+    value = {"value": {"amount": expression, "unit": "major", "currency": "USD"}}
+    body = (
+        b'{"id": "a-1", "at": "2026-11-20T14:00:00Z", "total": 149.50, "text": "1.14", "words": "x", "parts": [1.5, 2]}'
+    )
+
+    assert event(body, value)["data"].get("amount") == amount
+
+
 LINES = {
     "each": "lines", "id": "sku", "group_id": "group", "name": "title", "quantity": "count", "amount": "price",
 }  # fmt: skip
@@ -444,6 +474,23 @@ def test_talk_may_be_the_time_between_two_moments() -> None:
     assert event({"op": "x", "a": 100, "e": "130"}, call(**says))["action_source"] == "phone_call"
     assert reason({"op": "x", "a": 100, "e": 129}, call(**says)) == "too_short"
     assert reason({"op": "x", "a": None, "e": 129}, call(**says)) == "too_short"
+    assert reason({"op": "x", "a": 100.25, "e": 130.125}, call(**says)) == "too_short"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "payload"),
+    [
+        ("talk", {"talk": "00:01:35"}),
+        ("talk", {"talk": "[call_seconds]"}),
+        ("talk", {"talk": True}),
+        ({"start": "a", "end": "e", "format": "unix_s"}, {"a": 100, "e": "14:00"}),
+        ({"start": "a", "end": "e", "format": "iso"}, {"a": "2026-11-20T14:00:00", "e": None}),
+    ],
+)
+def test_seconds_that_cannot_be_read_are_parked(seconds: Any, payload: dict[str, Any]) -> None:
+    with pytest.raises(NotUnderstood) as problem:
+        result({"op": "x", **payload}, call(seconds=seconds))
+    assert problem.value.reason == "duration_unreadable"
 
 
 def test_a_call_without_a_time_is_parked_and_an_old_one_ignored() -> None:
@@ -482,6 +529,26 @@ def test_a_query_is_decoded_once_and_then_kept() -> None:
 
     assert isinstance(made, Conversion)
     assert made.event.oppref == OPPREF
+
+
+@pytest.mark.parametrize(
+    ("mapped", "sent"),
+    [
+        ({"oppref": "op"}, "op=a+b%2Bc%253D"),
+        ({"oppref": "query('op')"}, "op=a+b%2Bc%253D"),
+        ({"landing_url": "page"}, "page=https%3A%2F%2Fa.example%2F%3Foppref%3Da+b%2Bc%253D"),
+    ],
+)
+@pytest.mark.parametrize("body", ["query", "form"])
+def test_a_plus_in_a_reference_is_never_taken_for_a_blank(mapped: dict[str, str], sent: str, body: Any) -> None:
+    sent = f"id=a-1&at=2026-11-20T14%3A00%3A00Z&city=New+York&{sent}"
+    source = custom.source("acme", definition({**mapped, "user": {"city": "city"}}, body=body))
+
+    made = source.normalize(posted(sent.encode(), query=sent), SETTINGS, NOW_MS, lambda _: None)
+
+    assert isinstance(made, Conversion)
+    assert made.event.oppref == "a+b+c%3D"
+    assert made.event.wire()["user"] == {"cities": ["New York"]}
 
 
 @pytest.mark.parametrize(

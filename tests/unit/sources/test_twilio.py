@@ -65,6 +65,7 @@ def test_status(status: Any, expected: str) -> None:
         ({"AnsweredBy": "human"}, "lead_created"),
         ({"CallDuration": ABSENT}, "duration_missing"),
         ({"CallDuration": ""}, "duration_missing"),
+        ({"CallDuration": ABSENT, "Direction": "outbound-api"}, "outbound"),
         ({"CallDuration": "4", "Duration": "45"}, "too_short"),
         ({"CallDuration": "45", "Duration": "1"}, "lead_created"),
         ({"CallSid": ABSENT}, "id_missing"),
@@ -90,6 +91,20 @@ def test_field_that_is_there_twice_counts_as_it_is_there_first() -> None:
     headers = {**given.headers, "x-twilio-signature": signature}
 
     assert take(replace(given, body=body, headers=headers), "twilio").kind == "recorded"
+
+
+def test_callback_by_get_has_its_fields_in_the_signed_address() -> None:
+    posted = delivery(DONE, **{"?": ""})
+    query = f"oppref={RAW}&{posted.body.decode()}"
+    signature = twilio.sign(f"{posted.origin}{posted.path}?{query}", (), SECRET)
+    given = replace(posted, method="GET", query=query, body=b"", headers={"x-twilio-signature": signature})
+
+    outcome = take(given, "twilio")
+
+    assert outcome.event is not None
+    assert (outcome.event.oppref, outcome.key) == (RAW, take(posted, "twilio").key)
+    assert twilio.tenant(given) == twilio.tenant(posted) is not None
+    assert take(replace(given, query=query.replace("completed", "busy")), "twilio").http == 403
 
 
 def as_json(body: bytes) -> Delivery:

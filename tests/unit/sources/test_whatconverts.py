@@ -119,6 +119,12 @@ def test_withheld_caller_who_left_a_number_is_matched_by_it() -> None:
     assert user["phone_numbers_sha256"] == [digest("12065550151")]
 
 
+def test_appointment_by_phone_is_matched_by_the_number_of_the_call() -> None:
+    fields = {"caller_number": "+12065550151", "phone_number": None, "contact_phone_number": ""}
+
+    assert wire(APPOINTMENT, fields)["user"]["phone_numbers_sha256"] == [digest("12065550151")]
+
+
 def test_call_in_progress_is_recorded_when_it_is_over_and_updates_only_enrich() -> None:
     ledger = InMemoryLedger()
     begun = {"lead_state": "In Progress", "call_status": "In Progress", "call_duration_seconds": None}

@@ -111,6 +111,7 @@ def test_json_is_read_as_yaml_is(tmp_path: Path) -> None:
         ("about: a platform", "[a]: x", "1: a key must be a word"),
         ("about: a platform", "about: 'a", "10: is no YAML: found unexpected end of stream"),
         ("about: a platform", "about: \x00", "1: is no YAML"),
+        ("about: a platform", "about: " + "[" * 5000 + "]" * 5000, "1: is nested too deep"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_refused_with_line_and_reason(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -64,7 +64,8 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     """
     body = parse_object(delivery.body)
     for marks, handle in KINDS:
-        if any(mark in body for mark in marks):
+        # A field that is there but empty shows nothing: a call may carry all the fields of a form.
+        if any(value_at(body, mark) not in (None, "", {}, []) for mark in marks):
             return handle(body, settings, now_ms)
     return Ignored("kind_not_handled", "the webhook is about neither a call nor a form nor a text message")
 

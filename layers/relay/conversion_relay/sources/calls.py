@@ -120,7 +120,7 @@ def form_lead(form: Form, settings: Settings, now_ms: int) -> Conversion | Ignor
     if timestamp_ms is None:
         return _STALE
     pages = (click.source_url(page, origin=None) for page in form.pages)
-    source_url = envelope.first(pages) or settings.site_origin or None
+    source_url = envelope.first(pages) or settings.site_origin or settings.storefront_origin or None
     if form.action_source == "web" and source_url is None:
         raise NotUnderstood(
             "source_url_missing", "a web event needs the address of a page, and there is none: set SiteOrigin"
@@ -212,7 +212,7 @@ def seconds(node: object, *path: str) -> Decimal | None:
     """
     found = number(node, *path)
     if found is None and is_filled(node, *path):
-        raise NotUnderstood("duration_unreadable", f"{'.'.join(path)} is no number of seconds")
+        raise NotUnderstood("duration_unreadable", f"{'.'.join(path) or 'it'} is no number of seconds")
     return found
 
 

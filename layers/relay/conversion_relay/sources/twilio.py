@@ -103,6 +103,13 @@ def _is_form(delivery: Delivery) -> bool:
     return kind == "application/x-www-form-urlencoded"
 
 
+def _form(delivery: Delivery) -> bytes | None:
+    """What holds the fields, as a form: by GET it is the query of the address, which is signed. None: they are JSON."""
+    if delivery.method == "GET":
+        return delivery.query.encode("utf-8", "replace")
+    return delivery.body if _is_form(delivery) else None
+
+
 def _fields(body: bytes) -> Sequence[tuple[str, str]]:
     text = body.decode("utf-8", "replace")
     if text.count("&") >= MOST_FIELDS:
@@ -124,13 +131,14 @@ def delivery_id(delivery: Delivery) -> str | None:
 
 
 def _claimed(delivery: Delivery, field: str) -> str | None:
-    if not _is_form(delivery):
+    sent = _form(delivery)
+    if sent is None:
         value = claims_of(delivery.body).get(field)
         return value if isinstance(value, str) else None
-    if len(delivery.body) > LARGEST_UNVERIFIED_BYTES:
+    if len(sent) > LARGEST_UNVERIFIED_BYTES:
         return None
     try:
-        return next((value for name, value in _fields(delivery.body) if name == field), None)
+        return next((value for name, value in _fields(sent) if name == field), None)
     except Refused:
         return None
 
@@ -141,11 +149,9 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     Raises:
         NotUnderstood: it is the end of a call, but lacks what one has.
     """
-    if _is_form(delivery):
-        # Of a name that is there twice the first counts.
-        body: Mapping[str, Any] = dict(reversed(_fields(delivery.body)))
-    else:
-        body = parse_object(delivery.body)
+    sent = _form(delivery)
+    # Of a name that is there twice the first counts.
+    body: Mapping[str, Any] = parse_object(delivery.body) if sent is None else dict(reversed(_fields(sent)))
     status = calls.word(body, "CallStatus")
     if not status:
         return Ignored("not_a_call_status", "the callback is not about the status of a call")
@@ -162,10 +168,13 @@ def _completed(delivery: Delivery, body: Mapping[str, Any], settings: Settings, 
     talk_s = calls.seconds(body, "CallDuration")
     ended_ms = timestamps.from_rfc2822(value_at(body, "Timestamp")) or timestamps.from_iso(value_at(body, "Timestamp"))
     query = f"?{delivery.query}"
+    inbound = calls.word(body, "Direction") in ("", "inbound", "trunking-originating")
+    if talk_s is None and inbound:
+        raise NotUnderstood("duration_missing", "the call is completed, but there is no CallDuration")
     call = Call(
         subject=f"{NAME}:{calls.object_id(body, 'CallSid')}",
         started_ms=_start(ended_ms, talk_s),
-        inbound=calls.word(body, "Direction") in ("", "inbound", "trunking-originating"),
+        inbound=inbound,
         over=True,
         answered=True,
         talk_s=talk_s,
@@ -184,9 +193,7 @@ def _completed(delivery: Delivery, body: Mapping[str, Any], settings: Settings, 
 
 
 def _start(ended_ms: int | None, talk_s: Decimal | None) -> int | None:
-    if talk_s is None:
-        raise NotUnderstood("duration_missing", "the call is completed, but there is no CallDuration")
-    return None if ended_ms is None else ended_ms - int(talk_s * 1000)
+    return None if ended_ms is None or talk_s is None else ended_ms - int(talk_s * 1000)
 
 
 def _no_conversion(reason: str, detail: str) -> Callable[[Delivery, Mapping[str, Any], Settings, int], Result]:

@@ -122,7 +122,7 @@ def _form(
             first_time=_is_first(body),
             spam=_is_spam(body),
             verdict=_VERDICTS.get(calls.word(body, "quotable")),
-            user=_user(body, settings, ("phone_number", "contact_phone_number")),
+            user=_user(body, settings, ("phone_number", "contact_phone_number", "caller_number")),
             data=calls.worth(value_at(body, "sales_value"), settings),
             event_type=event_type,
             action_source=action_source,

@@ -7,11 +7,13 @@ nothing does: a delivery is somebody else's text, and an odd value must not stop
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import jmespath  # type: ignore[import-untyped]
 from jmespath import exceptions, functions
 
+from conversion_relay import payload
 from conversion_relay.sources.custom.request import parameters
 
 if TYPE_CHECKING:
@@ -23,10 +25,28 @@ _UNWORKABLE: Final = (exceptions.JMESPathError, TypeError, ValueError, Arithmeti
 
 
 class Functions(functions.Functions):  # type: ignore[misc]  # jmespath has no types
-    """JMESPath's own functions, and a few that keep platform files short."""
+    """JMESPath's own functions, and a few that keep platform files short.
 
-    def __init__(self, delivery: Delivery | None = None) -> None:
+    JSON fractions are Decimals here, which JMESPath does not know: its to_number would cut 149.50 down to 149.
+    """
+
+    def __init__(self, delivery: Delivery | None = None, *, keep_plus: bool = False) -> None:
         self._delivery = delivery
+        self._keep_plus = keep_plus
+
+    def _get_allowed_pytypes(self, types: Sequence[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+        allowed, subtypes = super()._get_allowed_pytypes(types)
+        return _with_decimal(allowed), [tuple(_with_decimal(each)) for each in subtypes]
+
+    @functions.signature({"types": []})  # type: ignore[untyped-decorator]
+    def _func_to_number(self, value: object) -> Decimal | None:
+        """A number, or that of a text; None for what is none."""
+        return payload.number(_without_float(value))
+
+    @functions.signature({"types": []})  # type: ignore[untyped-decorator]
+    def _func_to_string(self, value: object) -> Any:
+        """A text as it is, anything else as its JSON; a fraction with all the digits that it was sent with."""
+        return str(value) if isinstance(value, Decimal) else super()._func_to_string(value)
 
     @functions.signature({"types": []}, {"types": ["string"]})  # type: ignore[untyped-decorator]
     def _func_split(self, value: object, separator: str) -> list[str] | None:
@@ -46,7 +66,16 @@ class Functions(functions.Functions):  # type: ignore[misc]  # jmespath has no t
     @functions.signature({"types": ["string"]})  # type: ignore[untyped-decorator]
     def _func_query(self, name: str) -> str | None:
         """A query parameter of the request, decoded once."""
-        return parameters(self._delivery.query).get(name) if self._delivery else None
+        return parameters(self._delivery.query, keep_plus=self._keep_plus).get(name) if self._delivery else None
+
+
+def _with_decimal(types: Sequence[str]) -> list[str]:
+    return [*types, "Decimal"] if "float" in types else list(types)
+
+
+def _without_float(value: Any) -> Any:
+    """A float is what a number with a point in an expression becomes. Money is never one."""
+    return Decimal(str(value)) if isinstance(value, float) else value
 
 
 def check(text: str) -> None:
@@ -81,16 +110,16 @@ def _calls(node: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 class Reader:
     """Works expressions out on one payload of one delivery."""
 
-    def __init__(self, payload: object, delivery: Delivery) -> None:
-        self._payload = payload
-        self._options = jmespath.Options(custom_functions=Functions(delivery))
+    def __init__(self, held: object, delivery: Delivery, *, keep_plus: bool = False) -> None:
+        self._held = held
+        self._options = jmespath.Options(custom_functions=Functions(delivery, keep_plus=keep_plus))
 
     def value(self, text: str | None) -> Any:
         """What an expression gives, or None."""
         if text is None:
             return None
         try:
-            return jmespath.compile(text).search(self._payload, options=self._options)
+            return _without_float(jmespath.compile(text).search(self._held, options=self._options))
         except _UNWORKABLE:
             return None
 
@@ -105,5 +134,5 @@ class Reader:
     def inside(self, element: object) -> Reader:
         """A reader of a part of the payload."""
         other = Reader.__new__(Reader)
-        other._payload, other._options = element, self._options
+        other._held, other._options = element, self._options
         return other

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 LONGEST_ID: Final = 150
 _ID: Final = re.compile(rf"[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{LONGEST_ID}}}")
-_DIGITS: Final = re.compile(r"[0-9]{1,15}")
 _YES: Final = frozenset({"true", "yes", "y", "1", "on"})
 _NO: Final = frozenset({"false", "no", "n", "0", "off"})
 _MOST_LINES: Final = 1000
@@ -37,9 +36,13 @@ def normalize(
     Raises:
         NotUnderstood: it counts by the platform's file, but lacks what a conversion needs.
     """
+    held = payloads(delivery, platform.body)
+    written = held if platform.body == "json" else payloads(delivery, platform.body, keep_plus=True)
     results = [
-        _Mapping(name, platform, Reader(each, delivery), settings, now_ms).result()
-        for each in payloads(delivery, platform.body)
+        _Mapping(
+            name, platform, Reader(each, delivery), Reader(as_written, delivery, keep_plus=True), settings, now_ms
+        ).result()
+        for each, as_written in zip(held, written, strict=True)
     ]
     conversions: dict[str, Conversion] = {}
     for each in results:
@@ -58,6 +61,8 @@ class _Mapping:
     name: str
     platform: Platform
     reader: Reader
+    as_written: Reader
+    """The same, but in a query or a form each + is a plus: for references."""
     settings: Settings
     now_ms: int
 
@@ -182,10 +187,13 @@ class _Mapping:
     # Whence it came ---------------------------------------------------------------------------------------------------
 
     def _reference(self, expressions: str | Sequence[str] | None, cut: Any) -> str | None:
-        """A reference that is handed over as a value counts first; else it is cut out of a landing URL."""
-        values = (click.reference(each) for each in self.reader.values(expressions))
+        """A reference that is handed over as a value counts first; else it is cut out of a landing URL.
+
+        Form decoding would take each + in it for a blank (Conversions API: click reference).
+        """
+        values = (click.reference(each) for each in self.as_written.values(expressions))
         return envelope.first(values) or envelope.first(
-            cut(each) for each in self.reader.values(self.says.landing_url) if isinstance(each, str)
+            cut(each) for each in self.as_written.values(self.says.landing_url) if isinstance(each, str)
         )
 
     def _source_url(self) -> str | None:
@@ -262,10 +270,22 @@ class _Mapping:
         return False if word and (says.means_no is None or word in _lower(says.means_no)) else None
 
     def _seconds(self, says: str | form.Span) -> Decimal | None:
+        """Of what is absent none; taken for none, a lead with seconds that cannot be read would be lost.
+
+        Raises:
+            NotUnderstood: something stands there that is no number, or no time of the format.
+        """
         if isinstance(says, str):
-            return payload.number(self.reader.value(says))
-        start, end = (moment(self.reader.value(each), says.format, None) for each in (says.start, says.end))
+            return calls.seconds(self.reader.value(says))
+        start, end = (self._moment_of_call(each, says.format) for each in (says.start, says.end))
         return None if start is None or end is None else Decimal(end - start) / 1000
+
+    def _moment_of_call(self, expression: str, written: form.TimeFormat) -> int | None:
+        value = self.reader.value(expression)
+        found = moment(value, written, None)
+        if found is None and payload.is_filled(value):
+            raise NotUnderstood("duration_unreadable", f"the call begins or ends at no time of the format {written}")
+        return found
 
     def _verdict(self, says: form.Verdict | None) -> calls.Verdict | None:
         word = (plain_text(self.reader.value(says.from_)) or "").lower() if says is not None else ""
@@ -333,10 +353,11 @@ def moment(value: object, written: form.TimeFormat, zone: str | None) -> int | N
         return timestamps.from_rfc2822(value)
     if written == "iso":
         return _from_iso(value, zone)
-    digits = plain_text(value) or ""
-    if not _DIGITS.fullmatch(digits):
+    number = payload.number(value)
+    if number is None or number < 0:
         return None
-    return (timestamps.from_unix if written == "unix_s" else timestamps.from_unix_ms)(int(digits))
+    # Some platforms write seconds with a fraction; finer digits than milliseconds are cut off.
+    return timestamps.from_unix_ms(int(number * 1000 if written == "unix_s" else number))
 
 
 def _from_iso(value: object, zone: str | None) -> int | None:

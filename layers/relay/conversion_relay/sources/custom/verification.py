@@ -189,7 +189,7 @@ def handshake(platform: Platform, delivery: Delivery) -> Handshake | None:
     if delivery.method not in platform.methods:
         return None
     match platform.handshake:
-        case form.HeaderEcho() as how if not delivery.body:
+        case form.HeaderEcho() as how if not (delivery.body or (platform.body == "query" and delivery.query)):
             token = delivery.headers.get(how.request.lower(), "")
             return Handshake({how.response: token}) if _ECHO.fullmatch(token) else None
         case form.QueryEcho() as how if delivery.method == "GET" and not delivery.body:
