@@ -120,6 +120,17 @@ def test_what_is_not_understood_is_parked_as_the_snapshot_event(world: World, st
     assert world.ledger.ends[0][2].startswith("parked: source_url_missing stripe/")
 
 
+def test_what_was_parked_is_recorded_when_it_is_fetched_again(world: World, stand_in: StripeStandIn) -> None:
+    # Given a session that could not be understood, and a ledger that takes the same thin event no second time
+    good = stand_in.objects[PATH]
+    stand_in.objects[PATH] = {"id": "cs_1", "mode": "later"}
+    assert world.fetch().kind == "parked"
+
+    # When the function is given the same note once the cause is mended
+    stand_in.objects[PATH] = good
+    assert (world.fetch().kind, list(world.ledger.conversions)) == ("recorded", [ORDER])
+
+
 @pytest.mark.parametrize(
     ("status", "error"), [(401, KeyRefused), (403, KeyRefused), (429, NotAnswered), (503, NotAnswered)]
 )
