@@ -98,12 +98,17 @@ def test_an_object_of_a_connected_account_is_asked_of_that_account(world: World,
     assert stand_in.requests == [(PATH, "acct_1A")]
 
 
-def test_an_object_that_is_gone_is_ignored_with_a_line(world: World, stand_in: StripeStandIn) -> None:
+def test_an_object_that_the_key_cannot_see_waits_for_a_better_one(world: World, stand_in: StripeStandIn) -> None:
+    # Given a key of the other mode, for which Stripe says 404
+    seen = dict(stand_in.objects)
     stand_in.objects.clear()
+    with pytest.raises(KeyRefused):
+        world.fetch()
+    assert (world.ledger.ends, world.reported) == ([], [])
 
-    assert world.fetch().reason == "object_gone"
-    assert world.ledger.ends == [("fetch#stripe:evt_1", "fetched", "ignored: object_gone", NOW_MS)]
-    assert [outcome.reason for _, outcome in world.reported] == ["object_gone"]
+    # When the right one is there, nothing is lost
+    stand_in.objects |= seen
+    assert world.fetch().kind == "recorded"
 
 
 def test_what_is_not_understood_is_parked_as_the_snapshot_event(world: World, stand_in: StripeStandIn) -> None:
@@ -113,6 +118,17 @@ def test_what_is_not_understood_is_parked_as_the_snapshot_event(world: World, st
     (parked,) = world.parking.parked.values()
     assert json.loads(parked.body)["data"]["object"]["id"] == "cs_1"
     assert world.ledger.ends[0][2].startswith("parked: source_url_missing stripe/")
+
+
+def test_what_was_parked_is_recorded_when_it_is_fetched_again(world: World, stand_in: StripeStandIn) -> None:
+    # Given a session that could not be understood, and a ledger that takes the same thin event no second time
+    good = stand_in.objects[PATH]
+    stand_in.objects[PATH] = {"id": "cs_1", "mode": "later"}
+    assert world.fetch().kind == "parked"
+
+    # When the function is given the same note once the cause is mended
+    stand_in.objects[PATH] = good
+    assert (world.fetch().kind, list(world.ledger.conversions)) == ("recorded", [ORDER])
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,9 @@ def test_an_object_of_the_account(session: requests.Session, stripe: StripeStand
     assert stripe.requests == [(PATH, account)]
 
 
-def test_an_object_that_is_gone(session: requests.Session, stripe: StripeStandIn) -> None:
-    assert StripeApi(session, stripe.url, KEY).get("/v1/invoices/in_2", None) is None
+def test_a_key_of_another_mode_or_account_sees_no_object(session: requests.Session, stripe: StripeStandIn) -> None:
+    with pytest.raises(KeyRefused, match=r"/v1/invoices/in_2.*HTTP 404.*other mode.*StripeApiKeyCommand"):
+        StripeApi(session, stripe.url, KEY).get("/v1/invoices/in_2", None)
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -18,6 +18,7 @@ from conversion_relay.queue import MAX_DELAY_S
 from conversion_relay.settings import Settings
 from conversion_relay.sources.stripe.event import HOLD_S
 from conversion_relay.stripe_api import TIMEOUT_S
+from conversion_relay.wiring import PATIENCE
 from tools.lint_template import problems
 from tools.sources import SOURCES
 from tools.template import ROOT, of_type, read, statements
@@ -393,6 +394,16 @@ def test_without_a_partner_event_source_nothing_of_the_bus_is_made(source: str) 
     # And it is refused without the function that takes its events.
     (assertion,) = TEMPLATE["Rules"][f"{source}EventSourceNeeds{source}"]["Assertions"]
     assert assertion["Assert"] == {"Fn::Equals": [{"Ref": f"Enable{source}"}, "yes"]}
+
+
+@pytest.mark.parametrize("receiver", ["CallsReceiver", "CustomReceiver"])
+def test_where_the_platform_never_sends_again_parking_fits_in_after_a_ledger_that_does_not_answer(
+    receiver: str,
+) -> None:
+    attempts = PATIENCE.retries["total_max_attempts"]
+    longest_backoff_s = attempts - 1
+    one_call_s = attempts * (PATIENCE.connect_timeout + PATIENCE.read_timeout) + longest_backoff_s
+    assert FUNCTIONS[receiver]["Properties"]["Timeout"] > 2 * one_call_s
 
 
 def test_an_amendment_ends_before_the_sender_may_read_the_event() -> None:

@@ -56,6 +56,15 @@ def nothing_is_written(receivers: Mapping[str, Receiver]) -> bool:
     return ledger_of(receivers) == InMemoryLedger() and parking == InMemoryParking()
 
 
+def test_a_receiver_waits_for_ledger_and_bucket_no_longer_than_it_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: dict[str, object] = {}
+    monkeypatch.setattr(wiring.boto3, "client", lambda service, *, config: waits.setdefault(service, config))
+
+    wiring.receivers([SOURCES["shopify"]], SETTINGS)
+
+    assert waits == {"dynamodb": wiring.PATIENCE, "s3": wiring.PATIENCE}
+
+
 def over_https(source: str, secret: str = SECRET) -> dict[str, Any]:
     return function_url_event(sample(SAMPLES[source]).delivery(secret, NOW))
 

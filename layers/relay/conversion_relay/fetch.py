@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from conversion_relay.delivery import Outcome
 from conversion_relay.receive import LedgerPort as ReceiverLedgerPort
 from conversion_relay.receive import ParkingPort, Receiver
 from conversion_relay.secrets import NoSecrets
@@ -25,15 +24,12 @@ from conversion_relay.sources import stripe
 from conversion_relay.sources.stripe import thin
 
 if TYPE_CHECKING:
-    from conversion_relay.delivery import Delivery
+    from conversion_relay.delivery import Delivery, Outcome
     from conversion_relay.ledger import Settled
     from conversion_relay.settings import Settings
 
 SOURCE: Final = replace(stripe.SOURCE, verify=lambda *_: None)
 """Stripe, for what Stripe's API itself has given: the signature was that of the thin event, checked on arrival."""
-
-
-GONE: Final = Outcome("ignored", 200, "object_gone", "Stripe has no such object any more (HTTP 404)")
 
 
 class NotRecorded(Exception):
@@ -49,7 +45,7 @@ class LedgerPort(ReceiverLedgerPort, Protocol):
 class ApiPort(Protocol):
     """What fetching needs of the platform's API."""
 
-    def get(self, path: str, account: str | None) -> dict[str, Any] | None: ...
+    def get(self, path: str, account: str | None) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +68,8 @@ class Fetcher:
             LedgerUnavailable: what became of it could not be written down.
         """
         facts: Mapping[str, Any] = json.loads(message)
-        about = self.api.get(facts["path"], facts.get("account"))
-        delivery = thin.snapshot(facts, about or {})
-        outcome = GONE if about is None else self._receiver().receive(delivery)
+        delivery = thin.snapshot(facts, self.api.get(facts["path"], facts.get("account")))
+        outcome = self._receiver().receive(delivery)
         self.report(delivery, outcome)
         if outcome.kind == "failed":
             raise NotRecorded(outcome.detail)

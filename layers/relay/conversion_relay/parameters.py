@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from aws_lambda_powertools.utilities.parameters import SSMProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from conversion_relay.secrets import SecretMissing, Secrets, SecretsUnavailable
 
 CACHE_S = 300
+PATIENCE = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+"""In seconds. A store that does not answer is given up well before the function is: what was read before serves."""
 
 
 def signing_secrets(name: str) -> Secrets:
@@ -17,7 +20,7 @@ def signing_secrets(name: str) -> Secrets:
 
     def fetch(fresh: bool) -> str:
         if not provider:
-            provider.append(SSMProvider())
+            provider.append(SSMProvider(boto_config=PATIENCE))
         try:
             return str(provider[0].get(name, max_age=CACHE_S, force_fetch=fresh, decrypt=True))
         except GetParameterError as error:

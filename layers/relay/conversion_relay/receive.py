@@ -47,7 +47,8 @@ MAX_EVENT_BYTES: Final = 200_000
 """A ledger item holds 400 KB and ten events share a queue batch of 1 MiB. Larger events lose their ``contents``, and
 one that is too large even so is parked.
 """
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 8
+"""A purchase has five deliveries or more, all at once; in each round one of them gets on."""
 
 
 class LedgerPort(Protocol):
@@ -132,16 +133,20 @@ class Receiver:
         attempts = 0
         while True:
             try:
-                result = self._normalized(delivery, now_ms)
-                return self._written(result, delivery, now_ms)
-            except NotUnderstood as problem:
-                if problem.remember is not None:
-                    self.ledger.remember(problem.remember, now_ms, self.source.tenant(delivery))
-                return self._parked(delivery, now_ms, problem.reason, problem.detail)
+                return self._attempted(delivery, now_ms)
             except Contended:
                 attempts += 1
                 if attempts == _ATTEMPTS:
                     raise
+
+    def _attempted(self, delivery: Delivery, now_ms: int) -> Outcome:
+        try:
+            result = self._normalized(delivery, now_ms)
+            return self._written(result, delivery, now_ms)
+        except NotUnderstood as problem:
+            if problem.remember is not None:
+                self.ledger.remember(problem.remember, now_ms, self.source.tenant(delivery))
+            return self._parked(delivery, now_ms, problem.reason, problem.detail)
 
     def _normalized(self, delivery: Delivery, now_ms: int) -> Result:
         try:

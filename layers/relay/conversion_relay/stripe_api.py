@@ -3,9 +3,11 @@
 What comes back, by what happens next::
 
     an object          200
-    None               404: it is gone
-    KeyRefused         401, 403: a person has to act; the message stays
+    KeyRefused         401, 403, 404: a person has to act; the message stays
     NotAnswered        429, 5xx, timeouts and whatever else: the message comes again
+
+Stripe answers 404 to a key of the other mode or of another account. Nothing that is fetched for a conversion is ever
+deleted so that it is not found, so a 404 is no reason to let a sale go.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ class StripeApi:
         self._endpoint = endpoint
         self._key = key
 
-    def get(self, path: str, account: str | None) -> dict[str, Any] | None:
-        """The object at ``path``, of the connected account if one is named; None when there is none (any more).
+    def get(self, path: str, account: str | None) -> dict[str, Any]:
+        """The object at ``path``, of the connected account if one is named.
 
         Raises:
-            KeyRefused: 401 or 403.
+            KeyRefused: 401 or 403, and 404: the key cannot see it.
             NotAnswered: any other answer, or none.
         """
         import requests
@@ -59,7 +61,10 @@ class StripeApi:
                 "in the mode and account of the event. Put a better one (output StripeApiKeyCommand)"
             )
         if response.status_code == 404:
-            return None
+            raise KeyRefused(
+                f"Stripe has no {path} for the restricted key (HTTP 404): the key is of the other mode or of another "
+                "account than the event. Put the right one (output StripeApiKeyCommand)"
+            )
         try:
             body = response.json() if response.status_code == 200 else None
         except (ValueError, RecursionError):

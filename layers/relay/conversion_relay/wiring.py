@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import boto3
+from botocore.config import Config
 
 from conversion_relay import event_bus, function_url, observability, parameters
 from conversion_relay.delivery import Delivery, Outcome, Source
@@ -20,14 +21,19 @@ from conversion_relay.settings import Settings
 REQUIRED: Final = ("ledger_table", "parking_bucket", "signing_secrets_path")
 """The settings without which no receiver works."""
 
+PATIENCE: Final = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
+"""How long a receiver waits for AWS, in seconds; botocore would wait for 60 each time. A silent ledger must
+become an error while there is time to park the delivery: some platforms never send it again.
+"""
+
 
 def receivers(sources: Iterable[Source], settings: Settings, *, folder: str = "") -> Mapping[str, Receiver]:
     """A receiver for each source, by its name; its secrets are in the parameter ``<SIGNING_SECRETS_PATH>/<name>``.
 
     ``folder``: where in the parking bucket all of them are kept, for sources whose names no role can know.
     """
-    ledger = Ledger.for_settings(boto3.client("dynamodb"), settings)
-    parking = Parking(boto3.client("s3"), settings.parking_bucket, folder)
+    ledger = Ledger.for_settings(boto3.client("dynamodb", config=PATIENCE), settings)
+    parking = Parking(boto3.client("s3", config=PATIENCE), settings.parking_bucket, folder)
     return {
         source.name: Receiver(
             source=source,

@@ -354,6 +354,33 @@ def test_subscription_of_an_invoice_may_stand_in_its_line(line: dict[str, Any]) 
     assert received(payload, site_origin=PAGE).key == f"subscription_created#stripe:{SUBSCRIPTION}"
 
 
+def test_session_whose_subscription_is_made_after_the_transfer_waits_for_it() -> None:
+    # Given a ledger, and the API since 2025-03-31, where Checkout makes the subscription once it is paid
+    ledger = InMemoryLedger()
+    first = received(a_payload("05", subscription=None, payment_status="unpaid"), ledger)
+    assert (first.kind, first.reason, ledger) == ("ignored", "waiting_for_payment", InMemoryLedger())
+
+    # When the transfer comes, the session says it all again
+    came = session(2900) | {"type": "checkout.session.async_payment_succeeded"}
+    assert received(came, ledger).key == f"subscription_created#stripe:{SUBSCRIPTION}"
+
+
+@pytest.mark.parametrize("days", [2, 6, 9, 40])
+def test_a_trial_that_counted_at_its_end_does_not_count_again_when_it_is_paid_for_later(days: int) -> None:
+    # Given ConvertOn=status, and a trial that ended and was reported
+    ledger = InMemoryLedger()
+    received(trial(), ledger, convert_on="status")
+    assert received(trial("updated", "active"), ledger, convert_on="status").kind == "recorded"
+
+    # When the ledger has forgotten it (LedgerTtlDays may be 8), and the first invoice is paid at last
+    ledger.conversions.clear()
+    now_s = NOW_S + days * DAY_S
+    paid = received(invoice("subscription_cycle", 2900, paid_s=now_s - 5), ledger, now_s, convert_on="status")
+
+    # Then there is no second conversion (P2)
+    assert (paid.kind, paid.reason, ledger.conversions) == ("ignored", "renewal", {})
+
+
 def test_invoice_without_a_subscription_is_parked() -> None:
     assert reason(old_invoice()) == ("parked", "id_missing")
 

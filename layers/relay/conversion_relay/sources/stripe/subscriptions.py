@@ -56,7 +56,8 @@ _MEMORY: Final = "subscription"
 
 _PAYMENTS: Final = ("session", "create", "cycle", "status")
 """What may tell of the first payment, the best first: the session, which has buyer and click; the first invoice; the
-first one after a trial; the end of the trial (ConvertOn=status), which says nothing of money.
+first one after a trial; the end of the trial (ConvertOn=status), which says nothing of money. Of the last two, the
+earlier where they are a day apart.
 """
 
 _Told = Literal["trial", "payment"]
@@ -163,7 +164,15 @@ def _better(name: str, known: Any, told: Any) -> Any:
             return max(known, told)
         case "cancelled":
             return True
+        case "payment" if {known["kind"], told["kind"]} == {"cycle", "status"} and _days_apart(known, told) >= 1:
+            # Paid long after the end of the trial, which counted by itself (ConvertOn=status). The ledger may have
+            # forgotten that by now (LedgerTtlDays), so a payment that took its place would be a second conversion.
+            return min(known, told, key=lambda each: each["timestamp_ms"])
     return min(known, told, key=_rank)
+
+
+def _days_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    return abs(float(one["timestamp_ms"] - other["timestamp_ms"])) / _DAY_MS
 
 
 def _rank(fact: Mapping[str, Any]) -> tuple[int, int, str]:
@@ -226,7 +235,11 @@ def _event_of(result: Conversion | Ignored | None) -> object:
 
 def session(received: Received) -> Result:
     """A session in mode subscription: the first payment, or buyer and click for a later delivery."""
-    before = _known(received, id_of(received.about, "subscription"))
+    subscription_id = id_of(received.about, "subscription")
+    if subscription_id is None and not is_paid(received) and text(received.about, "payment_status") == "unpaid":
+        # Since the API version 2025-03-31 Checkout makes the subscription only after the payment.
+        return Ignored("waiting_for_payment", "not paid yet: wait for checkout.session.async_payment_succeeded")
+    before = _known(received, subscription_id)
     told = {"timestamp_ms": received.created_ms or 0, "context": session_context(received)}
     paid = is_paid(received) and (integer(received.about, "amount_total") or 0) > 0
     payment = {**told, "kind": "session", "data": amount_of(received.about, "amount_total")} if paid else None
