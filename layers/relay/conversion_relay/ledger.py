@@ -240,40 +240,31 @@ class Ledger:
 
     def note(self, request: PrivacyRequest, now_ms: int) -> Recorded:
         """Write a privacy request, once; the stream hands it to functions/privacy."""
-        with _available("note the privacy request"):
-            try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item={
-                        "pk": {"S": f"privacy#{request.request_id}"},
-                        "kind": {"S": request.kind},
-                        "tenant": {"S": request.tenant},
-                        "digests": {"S": json.dumps(list(request.digests))},
-                        "subjects": {"S": json.dumps(list(request.subjects))},
-                        "recorded_ms": {"N": str(now_ms)},
-                        "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
-                    },
-                    ConditionExpression="attribute_not_exists(pk)",
-                )
-            except self._client.exceptions.ConditionalCheckFailedException:
-                return "duplicate"
-        return "recorded"
+        item = {
+            "pk": {"S": f"privacy#{request.request_id}"},
+            "kind": {"S": request.kind},
+            "tenant": {"S": request.tenant},
+            "digests": {"S": json.dumps(list(request.digests))},
+            "subjects": {"S": json.dumps(list(request.subjects))},
+        }
+        return self._put_once(item, now_ms, "note the privacy request")
 
     def fetch_later(self, fetch: Fetch, now_ms: int, tenant: str | None = None) -> Recorded:
         """Write down, once, what has to be fetched; the stream hands it to the outbox as it does a conversion."""
-        with _available("note what to fetch"):
+        item = {
+            "pk": {"S": f"fetch#{fetch.key}"},
+            "status": {"S": TO_FETCH},
+            "fetch": {"S": json.dumps(fetch.facts, separators=(",", ":"), sort_keys=True)},
+            **({"tenant": {"S": tenant}} if tenant else {}),
+        }
+        return self._put_once(item, now_ms, "note what to fetch")
+
+    def _put_once(self, item: Mapping[str, Any], now_ms: int, doing: str) -> Recorded:
+        times = {"recorded_ms": {"N": str(now_ms)}, "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)}}
+        with _available(doing):
             try:
                 self._client.put_item(
-                    TableName=self._table,
-                    Item={
-                        "pk": {"S": f"fetch#{fetch.key}"},
-                        "status": {"S": TO_FETCH},
-                        "fetch": {"S": json.dumps(fetch.facts, separators=(",", ":"), sort_keys=True)},
-                        "recorded_ms": {"N": str(now_ms)},
-                        "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
-                        **({"tenant": {"S": tenant}} if tenant else {}),
-                    },
-                    ConditionExpression="attribute_not_exists(pk)",
+                    TableName=self._table, Item={**item, **times}, ConditionExpression="attribute_not_exists(pk)"
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 return "duplicate"
