@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRETS, empty, settle_stream
+from conversion_relay.ledger import Ledger
+from conversion_relay.receive import LedgerPort
+from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRETS, empty, lone_table, settle_stream
+from tools.in_memory import InMemoryLedger
 from tools.local_aws import LocalAws, Stack
 from tools.samples import ORIGIN
 from tools.stand_in import StandIn
@@ -49,3 +52,14 @@ def clean(stack: Stack) -> Stack:
     settle_stream(stack)
     empty(stack)
     return stack
+
+
+@pytest.fixture(params=["dynamodb", "in memory"])
+def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPort]:
+    """The ledger on the local DynamoDB and the one in memory, which must keep the same promises."""
+    if request.param == "in memory":
+        yield InMemoryLedger()
+        return
+    stack = request.getfixturevalue("stack")
+    with lone_table(stack) as table:
+        yield Ledger(stack.client("dynamodb"), table, ttl_days=90)

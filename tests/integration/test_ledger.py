@@ -1,6 +1,6 @@
 """The real ledger on DynamoDB and the in-memory one of ``relay try`` keep the same promises."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -10,8 +10,7 @@ from conversion_relay import event
 from conversion_relay.delivery import Conversion, Fetch, Memory, PrivacyRequest
 from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Stored, Written, fetches_in
 from conversion_relay.receive import LedgerPort
-from tests.integration.stack import items, lone_table, queue_depth, statuses, until
-from tools.in_memory import InMemoryLedger
+from tests.integration.stack import items, queue_depth, statuses, until
 from tools.local_aws import Stack
 
 NOW_MS = 1_795_186_800_000
@@ -35,16 +34,6 @@ def conversion(number: int = 1, *, event_id: str = "", remember: Memory | None =
 
 def memory(version: str, replaces: str | None = None, **facts: int) -> Memory:
     return Memory(key="cart#shopify:c1", facts=facts, version=version, ttl_days=30, replaces=replaces)
-
-
-@pytest.fixture(params=["dynamodb", "in memory"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPort]:
-    if request.param == "in memory":
-        yield InMemoryLedger()
-        return
-    stack = request.getfixturevalue("stack")
-    with lone_table(stack) as table:
-        yield Ledger(stack.client("dynamodb"), table, ttl_days=90)
 
 
 def real(stack: Stack) -> Ledger:

@@ -1,6 +1,6 @@
 """What is written together: conversions, amendments and memories, on the local DynamoDB and in memory alike."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,23 +8,11 @@ import pytest
 
 from conversion_relay import event
 from conversion_relay.delivery import Conversion, Memory
-from conversion_relay.ledger import Contended, Ledger, Written
+from conversion_relay.ledger import Contended, Written
 from tests.fakes import NOW_MS, an_order
-from tests.integration.stack import lone_table
-from tools.in_memory import InMemoryLedger
 
 FIRST_AND_SECOND = ("order_created#test:1", "order_created#test:2")
 MEMORY = "memory#subscription#test:1"
-
-
-@pytest.fixture(params=["dynamodb", "in memory"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[Any]:
-    if request.param == "in memory":
-        yield InMemoryLedger()
-        return
-    stack = request.getfixturevalue("stack")
-    with lone_table(stack) as table:
-        yield Ledger(stack.client("dynamodb"), table, ttl_days=90)
 
 
 def a_conversion(number: int, **fields: Any) -> Conversion:
