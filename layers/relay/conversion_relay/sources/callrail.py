@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from conversion_relay import identity, timestamps
+from conversion_relay import timestamps
 from conversion_relay.delivery import Delivery, Ignored, Recall, Refused, Result, Source
 from conversion_relay.payload import flag, number, parse_object, string, value_at
 from conversion_relay.settings import Settings
@@ -80,14 +80,12 @@ def _form(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
         first_time=flag(body, "first_form"),
         spam=_is_spam(body),
         verdict=_VERDICTS.get(calls.word(body, "lead_status")),
-        user={
-            **user_fields(
-                settings=settings,
-                emails=_entered(entered, "email"),
-                phones=[(value, None) for part in ("phone", "mobile") for value in _entered(entered, part)],
-            ),
-            **calls.device_address(identity.ip_address(value_at(body, "ip"))),
-        },
+        user=user_fields(
+            settings=settings,
+            emails=_entered(entered, "email"),
+            phones=[(value, None) for part in ("phone", "mobile") for value in _entered(entered, part)],
+            ip_address=value_at(body, "ip"),
+        ),
         data=calls.worth(value_at(body, "value"), settings),
         oppref=clicked.oppref,
         obref=clicked.obref,
@@ -118,16 +116,14 @@ def _call(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
         spam=_is_spam(body),
         voicemail=flag(body, "voicemail") or kind == "voicemail",
         verdict=_VERDICTS.get(calls.word(body, "lead_status")),
-        user={
-            **user_fields(
-                settings=settings,
-                phones=[(value_at(body, "customer_phone_number"), None)],
-                city=value_at(body, "customer_city"),
-                region=value_at(body, "customer_state"),
-                country=value_at(body, "customer_country"),
-            ),
-            **calls.device_address(identity.ip_address(value_at(body, "ip"))),
-        },
+        user=user_fields(
+            settings=settings,
+            phones=[(value_at(body, "customer_phone_number"), None)],
+            city=value_at(body, "customer_city"),
+            region=value_at(body, "customer_state"),
+            country=value_at(body, "customer_country"),
+            ip_address=value_at(body, "ip"),
+        ),
         data=calls.worth(value_at(body, "value"), settings),
         oppref=clicked.oppref,
         obref=clicked.obref,

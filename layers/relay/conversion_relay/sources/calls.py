@@ -249,11 +249,6 @@ def click_of(urls: Iterable[object]) -> click.Click:
     )
 
 
-def device_address(found: str | None) -> dict[str, str]:
-    """``ip_address`` as a user field, or nothing."""
-    return {"ip_address": found} if found else {}
-
-
 def word(node: object, *path: str) -> str:
     """A status as the platforms vary it, in one spelling: "No Answer", "no_answer" and "no-answer" are the same."""
     return re.sub(r"[\s_-]+", "-", (text(node, *path) or "").lower())

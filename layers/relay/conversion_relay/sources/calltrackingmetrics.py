@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from conversion_relay import identity, timestamps
+from conversion_relay import timestamps
 from conversion_relay.click import Click
 from conversion_relay.delivery import Delivery, Ignored, Recall, Refused, Result, Source
 from conversion_relay.payload import flag, is_filled, number, parse_object, string, value_at
@@ -165,7 +165,7 @@ def _worth(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def _user(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    found = user_fields(
+    return user_fields(
         settings=settings,
         emails=[value_at(body, "email")],
         # Never caller_number_bare: it has lost its country code.
@@ -174,8 +174,8 @@ def _user(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
         region=value_at(body, "state"),
         postal_code=value_at(body, "postal_code"),
         country=value_at(body, "country"),
+        ip_address=value_at(body, "visitor_ip"),
     )
-    return found | calls.device_address(identity.ip_address(value_at(body, "visitor_ip")))
 
 
 def _click(body: Mapping[str, Any]) -> Click:

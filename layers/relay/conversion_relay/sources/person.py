@@ -7,7 +7,7 @@ from typing import Any
 
 from conversion_relay import identity
 from conversion_relay.settings import Settings
-from conversion_relay.sources.envelope import first
+from conversion_relay.sources.envelope import first, without_none
 
 
 def user_fields(
@@ -22,8 +22,13 @@ def user_fields(
     region: object = None,
     postal_code: object = None,
     country: object = None,
+    ip_address: object = None,
+    user_agent: object = None,
 ) -> dict[str, Any]:
-    """Hashed and raw user fields of the Conversions API; ``phones`` come with the country of their address."""
+    """Hashed and raw user fields of the Conversions API; ``phones`` come with the country of their address.
+
+    ``ip_address`` and ``user_agent`` are those of the person's own device, never of a server or an agent.
+    """
     fallback = settings.default_phone_region or None
     found = {
         "emails_sha256": first(identity.email(value) for value in emails),
@@ -37,4 +42,5 @@ def user_fields(
         "postal_codes": identity.postal_code(postal_code),
         "countries": identity.country(country),
     }
-    return {field: [value] for field, value in found.items() if value is not None}
+    device = {"ip_address": identity.ip_address(ip_address), "user_agent": identity.user_agent(user_agent)}
+    return {field: [value] for field, value in found.items() if value is not None} | without_none(device)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
-from conversion_relay import identity, timestamps
+from conversion_relay import timestamps
 from conversion_relay.click import Click
 from conversion_relay.delivery import Delivery, Ignored, NotUnderstood, Recall, Refused, Result, Source
 from conversion_relay.payload import flag, parse_object, string, value_at
@@ -161,7 +161,7 @@ def _is_spam(body: Mapping[str, Any]) -> bool:
 
 
 def _user(body: Mapping[str, Any], settings: Settings, phones: Sequence[str]) -> dict[str, Any]:
-    found = user_fields(
+    return user_fields(
         settings=settings,
         emails=[value_at(body, name) for name in ("email_address", "contact_email_address")],
         phones=[(value_at(body, name), None) for name in phones],
@@ -169,8 +169,8 @@ def _user(body: Mapping[str, Any], settings: Settings, phones: Sequence[str]) ->
         region=value_at(body, "state"),
         postal_code=value_at(body, "zip"),
         country=value_at(body, "country"),
+        ip_address=value_at(body, "ip_address"),
     )
-    return found | calls.device_address(identity.ip_address(value_at(body, "ip_address")))
 
 
 def _click(body: Mapping[str, Any]) -> Click:

@@ -212,12 +212,8 @@ class _Mapping:
         says, values = self.says.user, self.reader.values
         region = says.phone_region
         near = region if isinstance(region, str | None) else identity.country(self.reader.value(region.from_))
-        raw = {
-            "ip_address": usable(identity.ip_address, values(says.ip_address)),
-            "user_agent": usable(identity.user_agent, values(says.user_agent)),
-            "android_advertising_id": usable(identity.android_advertising_id, values(says.android_advertising_id)),
-        }
-        return envelope.without_none(raw) | person.user_fields(
+        device_id = usable(identity.android_advertising_id, values(says.android_advertising_id))
+        return envelope.without_none({"android_advertising_id": device_id}) | person.user_fields(
             settings=self.settings,
             emails=values(says.emails),
             phones=[(each, near) for each in values(says.phones)],
@@ -228,6 +224,8 @@ class _Mapping:
             region=usable(identity.region, values(says.region)),
             postal_code=usable(identity.postal_code, values(says.postal_code)),
             country=usable(identity.country, values(says.country)),
+            ip_address=usable(identity.ip_address, values(says.ip_address)),
+            user_agent=usable(identity.user_agent, values(says.user_agent)),
         )
 
     def _data(self, event_type: str) -> dict[str, Any]:
