@@ -26,9 +26,9 @@ from conversion_relay import money
 from conversion_relay.delivery import Delivery
 from conversion_relay.sources import shopify
 from tools.demo_script import SCRIPT
-from tools.local_aws import FunctionFailed, LocalAws, LocalAwsFailed, Stack
+from tools.deployment import RUNNING
+from tools.local_aws import REGION, FunctionFailed, LocalAws, LocalAwsFailed, Stack
 from tools.package import BuildFailed
-from tools.posting import RUNNING
 from tools.samples import ORIGIN, sample
 from tools.sources import PLATFORMS
 from tools.stand_in import StandIn
@@ -280,7 +280,8 @@ def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
         source: dict(zip(("url", "headers", "secret", "address"), (*each, f"{ORIGIN}/{source}"), strict=True))
         for source, each in sources.items()
     }
-    RUNNING.write_text(json.dumps({"sources": held}))
+    aws = {"endpoint": stack.aws.endpoint, "region": REGION, "stack": stack.name}
+    RUNNING.write_text(json.dumps({"sources": held, "aws": aws}))
     url, _, secret = sources["shopify"]
     try:
         console.print("\n[bold]The relay is running on this machine.[/]", highlight=False)

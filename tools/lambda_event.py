@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from conversion_relay.delivery import Delivery
-from tools import posting
+from tools import deployment
 from tools.samples import UnknownSample, sample, samples
 
 EVENT_SOURCES: Final[Mapping[str, str]] = {
@@ -77,9 +77,9 @@ def _refused(problem: str) -> int:
 
 
 def _dev_secret(source: str) -> str | None:
-    if not posting.RUNNING.is_file():
+    if not deployment.RUNNING.is_file():
         return None
-    secret: str | None = json.loads(posting.RUNNING.read_text())["sources"].get(source, {}).get("secret")
+    secret: str | None = json.loads(deployment.RUNNING.read_text())["sources"].get(source, {}).get("secret")
     return secret
 
 

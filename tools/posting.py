@@ -8,14 +8,10 @@ import sys
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
 
 from conversion_relay.delivery import Delivery
+from tools import deployment
 from tools.samples import UnknownSample, sample, samples
-
-RUNNING: Final = Path(__file__).parent.parent / "build" / "running.json"
-"""Written by ``make up``: where the running relay is, and its dev secrets."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,13 +34,13 @@ def run(options: argparse.Namespace) -> int:
         return 2
     url, headers, secret, address = options.url, {}, options.secret, options.url
     if not url or not secret:
-        if not RUNNING.is_file():
+        if not deployment.RUNNING.is_file():
             print(
                 "relay post: no relay is running here. Start one with 'make up', or give --url and --secret.",
                 file=sys.stderr,
             )
             return 2
-        held = json.loads(RUNNING.read_text())["sources"][chosen.source]
+        held = json.loads(deployment.RUNNING.read_text())["sources"][chosen.source]
         url, headers, secret = url or held["url"], held["headers"], secret or held["secret"]
         address = address or held["address"]
     delivery = chosen.delivery(secret, datetime.now(UTC), new=options.new, address=address)

@@ -12,7 +12,7 @@ from conversion_relay import event_bus, function_url
 from conversion_relay.delivery import Delivery, Outcome
 from conversion_relay.settings import Settings
 from conversion_relay.wiring import trusting_the_bus
-from tools import cli, posting
+from tools import cli, deployment
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
 from tools.lambda_event import EVENT_SOURCES, function_url_event
 from tools.samples import samples
@@ -30,7 +30,7 @@ SETTINGS = Settings(
 @pytest.fixture(autouse=True)
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "running.json"
-    monkeypatch.setattr(posting, "RUNNING", path)
+    monkeypatch.setattr(deployment, "RUNNING", path)
     return path
 
 

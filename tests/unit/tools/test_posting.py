@@ -11,7 +11,7 @@ import pytest
 
 from conversion_relay.delivery import Delivery
 from conversion_relay.sources import shopify
-from tools import cli, posting
+from tools import cli, deployment
 
 SECRET = "a dev secret"
 
@@ -52,7 +52,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "running.json"
-    monkeypatch.setattr(posting, "RUNNING", path)
+    monkeypatch.setattr(deployment, "RUNNING", path)
     return path
 
 
