@@ -1,0 +1,111 @@
+"""The ledger's items as the commands read them. There is no index: asking about all of them scans the table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from tools.deployment import Deployment
+
+SEGMENTS: Final = 4
+"""Parts of the table that are scanned at the same time."""
+BATCH: Final = 100
+"""Items that DynamoDB reads at once by their keys."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A conversion, or an object to fetch, as its item says. Times are Unix milliseconds, 0 where there is none."""
+
+    key: str
+    status: str
+    reason: str
+    text: str
+    """The event's JSON exactly as it goes to OpenAI; of an object to fetch, what to fetch."""
+    recorded_ms: int
+    settled_ms: int
+    amended_ms: int
+    hold_until_ms: int
+    source: str
+    tenant: str
+    delivery: str
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Entry | None:
+        """The entry in an item; None for a memory, a privacy request or the circuit."""
+
+        def text(name: str) -> str:
+            return str(item.get(name, {}).get("S", ""))
+
+        def number(name: str) -> int:
+            return int(item.get(name, {}).get("N", "0"))
+
+        if "status" not in item:
+            return None
+        return cls(
+            key=text("pk"),
+            status=text("status"),
+            reason=text("reason"),
+            text=text("event") or text("fetch"),
+            recorded_ms=number("recorded_ms"),
+            settled_ms=number("settled_ms"),
+            amended_ms=number("amended_ms"),
+            hold_until_ms=number("hold_until_ms"),
+            source=text("source") or text("pk").partition("#")[2].partition(":")[0],
+            tenant=text("tenant"),
+            delivery=text("delivery"),
+        )
+
+    @property
+    def is_fetch(self) -> bool:
+        """Whether it is an object to fetch, and no conversion."""
+        return self.key.startswith("fetch#")
+
+    @cached_property
+    def event(self) -> Mapping[str, Any]:
+        """The event; empty for an object to fetch."""
+        return {} if self.is_fetch else json.loads(self.text)
+
+    @property
+    def timestamp_ms(self) -> int:
+        """When the conversion happened; for an object to fetch, when it was noted."""
+        return int(self.event.get("timestamp_ms", self.recorded_ms))
+
+
+def scan(deployment: Deployment, statuses: Sequence[str] = ()) -> Iterator[Entry]:
+    """Every conversion and object to fetch, or those of some statuses, in no order."""
+    client, table = deployment.client("dynamodb"), deployment.resources["Ledger"]
+    condition: dict[str, Any] = {
+        "FilterExpression": "attribute_exists(#status)",
+        "ExpressionAttributeNames": {"#status": "status"},
+    }
+    if statuses:
+        values = {f":s{number}": {"S": status} for number, status in enumerate(statuses)}
+        condition |= {"FilterExpression": f"#status IN ({', '.join(values)})", "ExpressionAttributeValues": values}
+
+    def segment(number: int) -> list[Entry]:
+        pages = client.get_paginator("scan").paginate(
+            TableName=table, Segment=number, TotalSegments=SEGMENTS, ConsistentRead=True, **condition
+        )
+        return [entry for page in pages for entry in map(Entry.of, page["Items"]) if entry is not None]
+
+    with ThreadPoolExecutor(SEGMENTS) as pool:
+        for found in pool.map(segment, range(SEGMENTS)):
+            yield from found
+
+
+def by_keys(deployment: Deployment, keys: Iterable[str]) -> list[Entry]:
+    """The entries that there are of these ledger keys."""
+    client, table = deployment.client("dynamodb"), deployment.resources["Ledger"]
+    wanted = [{"pk": {"S": key}} for key in dict.fromkeys(keys)]
+    found: list[Entry] = []
+    while wanted:
+        asked, wanted = wanted[:BATCH], wanted[BATCH:]
+        answer = client.batch_get_item(RequestItems={table: {"Keys": asked, "ConsistentRead": True}})
+        found += [entry for entry in map(Entry.of, answer["Responses"].get(table, [])) if entry is not None]
+        wanted += answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+    return found
