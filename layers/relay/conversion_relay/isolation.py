@@ -16,7 +16,8 @@ no request to know that; if it does not, the right half goes back to those of wh
 
 Of those, the next group has as many events as came to one bad event so far, so that it passes about as often as not
 (Hwang's generalized binary splitting, with the number of bad events estimated instead of known). An event is refused
-for good only when it was refused alone, or named by an API whose names have proved right.
+for good only when it was refused alone, when the group passed without it, or when it is named by an API whose names
+have proved right ten times.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ T = TypeVar("T")
 Probe = Callable[[Sequence[T]], tuple[Answer, Sequence[T]]]
 """Sends a group in one request: the answer, and what of the group went out (the stale stay behind)."""
 
-CONFIRMATIONS: Final = 2
+CONFIRMATIONS: Final = 10
 """After so many right names the API is believed."""
 GIVE_UP: Final = 16
 """So many events from all over a batch, refused one by one without a name while none passed: it is not the events."""

@@ -54,6 +54,7 @@ TIME_FOR_ONE_BATCH_MS: Final = 60_000
 TIME_FOR_ONE_REQUEST_MS: Final = 45_000
 """And so a further request for a part of it."""
 SETTLE_PARALLEL: Final = 10
+"""Ends that are written at the same time."""
 AHEAD_RETRY_S: Final = 600
 PROBE_EVENTS: Final = 10
 """Messages that a run takes while the circuit is open."""
@@ -354,7 +355,7 @@ class Sender:
 
     def _settle(self, ended: Sequence[tuple[Sequence[Message], str]], status: Settled) -> int:
         """Write the ends of events to the ledger, then delete their messages; how many are settled. The others come
-        again. When none could be settled the run stops: it would go on sending what nobody writes down.
+        again. When none of many could be settled the run stops: it would go on sending what nobody writes down.
         """
         if not ended:
             return 0
@@ -373,7 +374,7 @@ class Sender:
         settled = [messages for messages, error in results if error is None]
         for error in (error for _, error in results if error is not None):
             self._note(f"{error}: the event is sent again with the same id, which OpenAI drops")
-            if not settled and not self.run.stopped:
+            if not settled and len(ended) >= SETTLE_PARALLEL and not self.run.stopped:
                 self.run.retry = str(error)
         for messages in settled:
             self._unsent.pop(messages[0].key, None)
