@@ -31,9 +31,13 @@ class Crash(BaseException):
 
 
 class Faults(Protocol):
-    """Which calls fail. ``next_call`` is the number of the next one that does, counted from 1."""
+    """Which calls fail. ``next_call`` is the number of the next one that does, counted from 1.
+
+    ``weighs``: calls count by their weight, so that those which matter more fail more often.
+    """
 
     next_call: int
+    weighs: bool
 
     def strike(self, call: int) -> Fault:
         """What happens to this call; ``next_call`` moves on."""
@@ -44,6 +48,7 @@ class NoFaults:
     """Everything works."""
 
     next_call = NEVER
+    weighs = False
 
     def strike(self, call: int) -> Fault:
         """Never called."""
@@ -52,6 +57,8 @@ class NoFaults:
 
 class PlannedFaults:
     """Exactly these calls fail, and how."""
+
+    weighs = False
 
     def __init__(self, plan: Mapping[int, Fault]) -> None:
         self._plan = dict(plan)
@@ -65,7 +72,9 @@ class PlannedFaults:
 
 
 class RandomFaults:
-    """One in ``every`` calls fails on average; ``kinds`` are the faults to choose from."""
+    """One in ``every`` calls of weight 1 fails on average; ``kinds`` are the faults to choose from."""
+
+    weighs = True
 
     def __init__(self, dice: random.Random, every: float, kinds: tuple[Fault, ...] = FAULTS) -> None:
         self._dice = dice

@@ -47,7 +47,7 @@ def random_history(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False
     """The world of a seed, at rest again."""
     dice = random.Random(seed)
     span_ms, send_every_ms, _ = dice.choices(SPANS, [weight for _, _, weight in SPANS])[0]
-    every = dice.choice((12, 40, 120, 400))
+    every = dice.choice((50, 150, 400, 1_500))
     faulty = dice.random() < 0.5
     world = World(
         dice.getrandbits(32),
@@ -80,7 +80,7 @@ def at_the_edge(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False) -
     world = World(
         dice.getrandbits(32),
         calm_ms=START_MS + HOUR_MS,
-        faults=RandomFaults(dice, 100),
+        faults=RandomFaults(dice, 300),
         conditions=Conditions(
             send_every_ms=MINUTE_MS, double_runs=0.3, clocks_differ=True, slow_ledger_ms=4_000, tracing=tracing
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.faults import CRASH_AFTER, CRASH_BEFORE, LOST, NEVER, REFUSED, SLOW, Crash, Fault
@@ -33,6 +33,8 @@ class Calls:
         self.faults = faults
         self.say = say
         self.made = 0
+        self.weighs = faults.weighs
+        self.weighed = 0
         self.slow_ledger_ms = 0
         self.next_fault = faults.next_call
         self.struck: Counter[str] = Counter()
@@ -45,7 +47,7 @@ class Calls:
 
     def strike(self) -> Fault:
         """The fault of the call that is being made."""
-        fault = self.faults.strike(self.made)
+        fault = self.faults.strike(self.weighed)
         self.next_fault = self.faults.next_call
         return fault
 
@@ -85,15 +87,19 @@ class Invocation:
         """In place of a thread pool."""
         return OneAfterAnother(self, workers)
 
-    def begin(self, service: str, operation: str, takes_ms: int, errors: Errors) -> Fault | None:
-        """The way of a call to its service. What goes wrong when it is there is returned, for `end`."""
+    def begin(self, service: str, operation: str, takes_ms: int, errors: Errors, weight: int = 8) -> Fault | None:
+        """The way of a call to its service. What goes wrong when it is there is returned, for `end`.
+
+        ``weight`` is how much likelier it is to fail at random than the sender's many receives that find nothing.
+        """
         # Calls that a pool makes at the same time are made one after the other, each in its share of the time.
         self._wait(takes_ms // self.lanes)
         calls = self.calls
         calls.made += 1
         if calls.say is not None:
             calls.made_by_name.append(operation)
-        if calls.made < calls.next_fault:
+        calls.weighed += weight if calls.weighs else 1
+        if calls.weighed < calls.next_fault:
             return None
         fault = calls.strike()
         calls.struck[f"{service}: {fault}"] += 1
@@ -126,6 +132,22 @@ class Invocation:
             raise Crash
 
 
+class Done:
+    """A future whose time has come."""
+
+    __slots__ = ("_error", "_result")
+
+    def __init__(self, result: Any, error: Exception | None = None) -> None:
+        self._result = result
+        self._error = error
+
+    def result(self) -> Any:
+        """As `concurrent.futures.Future.result`."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
 class OneAfterAnother(Executor):
     """A pool whose work is done at once, in order: histories stay the same from run to run."""
 
@@ -133,35 +155,17 @@ class OneAfterAnother(Executor):
         self._invocation = invocation
         self._workers = workers
 
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **options: Any) -> Any:
         """Do it. An exception is kept for ``result``; a crash is none."""
-        future: Future[Any] = Future()
         self._invocation.lanes = self._workers
         try:
-            future.set_result(function(*arguments, **options))
+            return Done(function(*arguments, **options))
         except Exception as error:
-            future.set_exception(error)
+            return Done(None, error)
         finally:
             self._invocation.lanes = 1
-        return future
 
     def map(self, function: Callable[..., Any], *iterables: Any, **_: Any) -> Iterator[Any]:
         """Do all of it. As with a pool of threads, one that fails stops none of the others."""
-        done: list[tuple[Any, Exception | None]] = []
-        self._invocation.lanes = self._workers
-        try:
-            for arguments in zip(*iterables, strict=False):
-                try:
-                    done.append((function(*arguments), None))
-                except Exception as error:
-                    done.append((None, error))
-        finally:
-            self._invocation.lanes = 1
-        return _told(done)
-
-
-def _told(done: list[tuple[Any, Exception | None]]) -> Iterator[Any]:
-    for result, error in done:
-        if error is not None:
-            raise error
-        yield result
+        done = [self.submit(function, *arguments) for arguments in zip(*iterables, strict=False)]
+        return (each.result() for each in done)

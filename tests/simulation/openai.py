@@ -193,23 +193,27 @@ class Session:
         """As requests'."""
         invocation, server = self._invocation, self._server
         sender_ms, dice = invocation.clock(), invocation.calls.dice
-        fault = invocation.begin("OpenAI", "POST", 60, openai_error)
+        fault = invocation.begin("OpenAI", "POST", 60, openai_error, weight=16)
         key = headers["Authorization"].decode().removeprefix("Bearer ")
         response = server.answer(key, params["pid"], data, sender_ms, invocation.timeline.now_ms)
         if invocation.calls.say is not None:
             invocation.calls.say(f"{invocation.name}: OpenAI answers {response.status_code}")
         if fault is not None:
             if fault == ODD:
-                return dice.choice(
-                    (
-                        Response(response.status_code, b"<html>"),
-                        Response(502, b"<html>bad gateway</html>"),
-                        Response(500, {"error": {"message": "after it was taken"}}),
-                        Response(response.status_code, {**response.json(), "accepted_events": 0})
-                        if response.status_code == 200
-                        else response,
-                    )
-                )
+                return _odd(response, dice)
             invocation.end(fault, openai_error)
         invocation.sleep(0.04)
         return response
+
+
+def _odd(response: Response, dice: random.Random) -> Response:
+    """What comes back of an answer: no JSON, another status although it was taken, another count."""
+    match dice.randrange(4):
+        case 0:
+            return Response(response.status_code, b"<html>")
+        case 1:
+            return Response(502, b"<html>bad gateway</html>")
+        case 2:
+            return Response(500, {"error": {"message": "after it was taken"}})
+    accepted = isinstance(response.content, dict) and "accepted_events" in response.content
+    return Response(200, {"accepted_events": dice.choice((0, 7, None, True))}) if accepted else response

@@ -212,8 +212,8 @@ class SqsClient:
         self._queues = queues
         self._invocation = invocation
 
-    def _begin(self, operation: str, takes_ms: int = CALL_MS) -> Any:
-        return self._invocation.begin("SQS", operation, takes_ms, sqs_error)
+    def _begin(self, operation: str, weight: int = 8) -> Any:
+        return self._invocation.begin("SQS", operation, CALL_MS, sqs_error, weight)
 
     def send_message_batch(self, *, QueueUrl: str, Entries: Sequence[Any]) -> dict[str, Any]:  # noqa: N803
         """At times some of the entries fail, and of those some were taken all the same."""
@@ -250,7 +250,7 @@ class SqsClient:
 
     def receive_message(self, *, QueueUrl: str, MaxNumberOfMessages: int = 1, **wanted: Any) -> dict[str, Any]:  # noqa: N803
         """Up to ten messages. Where there is none, it waits a part of the time that it may."""
-        fault = self._begin("ReceiveMessage")
+        fault = self._begin("ReceiveMessage", weight=1)
         if not 1 <= MaxNumberOfMessages <= MOST_ENTRIES:
             raise _error("InvalidParameterValue", "ReceiveMessage")
         calls = self._invocation.calls
