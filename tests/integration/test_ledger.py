@@ -134,6 +134,15 @@ def test_settling_ends_a_conversion_once_and_never_unsends_it(clean: Stack) -> N
     assert statuses(clean) == {"order_created#shopify:1": "sent"}
 
 
+def test_a_rejection_keeps_its_reason_when_a_copy_of_its_message_grows_too_old(clean: Stack) -> None:
+    ledger = real(clean)
+    ledger.record(conversion(), NOW_MS)
+    ledger.settle(KEY, "rejected", "amount: x", NOW_MS)
+    ledger.settle(KEY, "expired", "7 d 0 h old", NOW_MS + 7 * DAY_MS)
+    item = items(clean)[KEY]
+    assert (item["status"]["S"], item["reason"]["S"]) == ("rejected", "amount: x")
+
+
 def test_what_is_to_be_fetched_is_noted_once_and_keeps_its_first_end(clean: Stack) -> None:
     ledger, fetch = real(clean), Fetch("stripe:evt_1", {"id": "evt_1", "path": "/v1/invoices/in_1"})
     assert ledger.fetch_later(fetch, NOW_MS, "acct_1A") == "recorded"
