@@ -29,8 +29,10 @@ from conversion_relay.settings import BadSetting
 from tools import deployment
 from tools.deployment import Deployment, NoDeployment
 
-WIDTH: Final = 130
+WIDTH: Final = 140
 """Columns that the tables need, also where the terminal has fewer."""
+_WHOLE: Final = frozenset({"key", "ledger key", "put aside (UTC)", "parked (UTC)", "recorded (UTC)", "happened (UTC)"})
+"""Headings of columns that are never broken: people copy what is in them."""
 WRITES_NOTHING: Final = "Nothing was written. To do it: the same command with --go."
 
 
@@ -70,7 +72,8 @@ def carry_out(name: str, options: argparse.Namespace, act: Callable[[Deployment,
 def progress(doing: str, total: int | None) -> Iterator[Callable[[], None]]:
     """A progress bar on standard error, gone at the end; call what it gives for each item. ``total`` None: unknown."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda: bar.advance(task)
 
@@ -81,7 +84,7 @@ class Listing:
     def __init__(self, *headings: str) -> None:
         self._table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in headings:
-            self._table.add_column(heading, overflow="fold")
+            self._table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
 
     def add(self, *cells: str) -> None:
         """One line of it."""

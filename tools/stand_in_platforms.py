@@ -107,7 +107,7 @@ class PlatformsStandIn:
                 each
                 for each in self.orders
                 if (timestamps.from_iso(each["updated_at"]) or 0) >= since
-                and (any_status or not each.get("closed_at") and not each.get("cancelled_at"))
+                and (any_status or (not each.get("closed_at") and not each.get("cancelled_at")))
             ]
             found.sort(key=lambda each: timestamps.from_iso(each["updated_at"]) or 0)
         size = min(PAGE, int(query.get("limit", ["50"])[0]))

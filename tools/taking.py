@@ -17,13 +17,18 @@ from conversion_relay.receive import Receiver
 from conversion_relay.secrets import NoSecrets
 from conversion_relay.settings import Settings
 from tools.deployment import CUSTOM_RECEIVER, RECEIVER_OF, Deployment
-from tools.dry_run import CannotRun
+from tools.dry_run import CannotRun, value_of
 from tools.in_memory_dynamodb import InMemoryDynamoDB
-from tools.moments import now_ms
+from tools.moments import now_ms, written
 from tools.sources import SOURCES, receiver_for
 
 SETTLED: Final = frozenset({"recorded", "duplicate", "ignored", "remembered", "compliance"})
 """The outcomes after which a delivery is needed no more."""
+
+TOO_OLD: Final = "stale_event"
+"""How every source says that OpenAI would no longer take the event."""
+ABOUT: Final = ("ledger key", "value", "happened (UTC)")
+"""Headings of what `about` tells."""
 
 
 class NoReceiver(Exception):
@@ -90,3 +95,18 @@ class Taker:
         )
         item: dict[str, Any] | None = held.get("Item")
         return item
+
+
+def words(outcome: Outcome) -> str:
+    """``recorded``, ``ignored: test_order``, ``duplicate: amended``."""
+    if outcome.reason == TOO_OLD:
+        return f"{outcome.kind}: over 7 days old, too late for OpenAI"
+    return outcome.kind if outcome.reason == outcome.kind else f"{outcome.kind}: {outcome.reason}"
+
+
+def about(outcome: Outcome) -> tuple[str, str, str]:
+    """Ledger key, value and time of what a delivery came to, for a table."""
+    if outcome.event is None:
+        return outcome.key or "", "", ""
+    event = outcome.event.wire()
+    return outcome.key or "", value_of(event), written(event["timestamp_ms"])

@@ -20,8 +20,7 @@ from tools.backfill import shopify, stripe
 from tools.backfill.found import Found
 from tools.deployment import Deployment
 from tools.dry_run import CannotRun, Listing, amount, counted
-from tools.replay.parked import TOO_OLD, about
-from tools.taking import SETTLED, NoReceiver, Taker
+from tools.taking import ABOUT, SETTLED, TOO_OLD, NoReceiver, Taker, about
 
 PLATFORMS: Final = {"shopify": shopify, "stripe": stripe}
 MOST_DAYS: Final = 30
@@ -72,7 +71,7 @@ def _act(deployment: Deployment, options: argparse.Namespace) -> int:
 
 
 def _take_all(taker: Taker, found: Sequence[Found], options: argparse.Namespace) -> int:
-    listing = Listing("object", "topic", "now" if options.go else "would be", "of")
+    listing = Listing("object", "topic", "now" if options.go else "would be", *ABOUT)
     counts: Counter[str] = Counter()
     ignored: Counter[str] = Counter()
     try:
@@ -91,12 +90,13 @@ def _take_all(taker: Taker, found: Sequence[Found], options: argparse.Namespace)
                 else:
                     counts[_NAMES.get(outcome.kind, outcome.kind)] += 1
                     if outcome.kind == "recorded":
-                        listing.add(each.id, each.topic, outcome.kind, about(outcome))
+                        listing.add(each.id, each.topic, outcome.kind, *about(outcome))
                 step()
     finally:
         listing.show()
     fetched = amount(len(found), PLATFORMS[options.platform].NOUN)
-    print(f"{fetched} of the last {amount(options.days, 'day')}: {counted(counts)}.")
+    as_if = "" if options.go else ", if taken now"
+    print(f"{fetched} of the last {amount(options.days, 'day')}{as_if}: {counted(counts)}.")
     if +ignored:
         print(f"Ignored: {counted(+ignored)}.")
     if counts["too old"]:

@@ -109,7 +109,7 @@ def _found(api: Api, shop: str, order: Mapping[str, Any], number: int) -> Found:
 
 
 def _paid_at(api: Api, order: Mapping[str, Any]) -> str | None:
-    """When an order first counted as paid, as Shopify writes it; a later payment, for an edited order say, is no sale."""
+    """When an order first counted as paid, as Shopify writes it; a later payment, of an edited order, is no sale."""
     if not isinstance(order.get("id"), int):
         return None
     held, _ = api.get(f"/admin/api/{API_VERSION}/orders/{order['id']}/transactions.json", [])

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def act(deployment: Deployment, options: argparse.Namespace) -> int:
     """Put them back, or say what would happen; the exit status."""
-    listing = Listing("put aside (UTC)", "key", "happened (UTC)", "now" if options.go else "would")
+    listing = Listing("put aside (UTC)", "key", "happened (UTC)", "what becomes of it")
     going = staying = 0
     try:
         for dead, queue in QUEUES.items():
@@ -61,12 +61,14 @@ def act(deployment: Deployment, options: argparse.Namespace) -> int:
                             target.forward([each.outgoing for each in batch], moments.now_ms())
                             letters.delete([each.letter for each in batch])
                         for each in batch:
-                            listing.add(*_row(each, "back on the queue" if options.go else "go back on the queue"))
+                            listing.add(
+                                *_row(each, "back on the queue" if options.go else "would go back on the queue")
+                            )
                             step()
                         going += len(batch)
                 for each in found:
                     if each.why_not:
-                        listing.add(*_row(each, f"stays: {each.why_not}" if options.go else f"stay: {each.why_not}"))
+                        listing.add(*_row(each, f"stays: {each.why_not}"))
                         staying += 1
     finally:
         listing.show()

@@ -95,7 +95,7 @@ def _replay(deployment: Deployment, options: argparse.Namespace) -> int:
     ]
     going = [entry for entry, why in ends if not why]
     done = Counter(why for _, why in ends if why)
-    listing = Listing("recorded (UTC)", "happened (UTC)", "key", "value", "status", "now" if options.go else "would")
+    listing = Listing("recorded (UTC)", "happened (UTC)", "key", "value", "status", "what becomes of it")
     changed: list[str] = []
     ledger = Ledger.for_settings(deployment.client("dynamodb"), deployment.settings("Sender"))
     try:
@@ -103,7 +103,7 @@ def _replay(deployment: Deployment, options: argparse.Namespace) -> int:
             for batch in dry_run.in_batches(going, BATCH):
                 taken = _queued_again(deployment, ledger, batch) if options.go else {each.key for each in batch}
                 for entry in batch:
-                    end = "queued again" if options.go else "be queued again"
+                    end = "queued again" if options.go else "would be queued again"
                     if entry.key not in taken:
                         end = "has another status by now"
                         changed.append(entry.key)
@@ -199,7 +199,7 @@ def why_not(entry: Entry, now_ms: int, older_than_ms: int, *, has_fetch: bool = 
     if age_problem(happened_ms or entry.timestamp_ms, now_ms) == "too_old":
         return "over 7 days old, too late for OpenAI"
     if entry.status in OPEN and now_ms - max(entry.recorded_ms, entry.reopened_ms) < older_than_ms:
-        return "on its way (--older-than)"
+        return "on its way, see --older-than"
     return ""
 
 

@@ -24,13 +24,11 @@ from conversion_relay.sources import custom
 from tools import dry_run, moments
 from tools.deployment import RECEIVER_OF, Deployment
 from tools.dry_run import Listing, amount, counted
-from tools.taking import SETTLED, NoReceiver, Taker
+from tools.taking import ABOUT, SETTLED, TOO_OLD, NoReceiver, Taker, about, words
 
 READ_AT_ONCE: Final = 16
 GIVEN_UP: Final = "given_up_by_lambda"
 """The reason of what Lambda itself wrote into the bucket."""
-TOO_OLD: Final = "stale_event"
-"""How every source says that OpenAI would no longer take the event."""
 
 
 class Unreadable(Exception):
@@ -77,9 +75,10 @@ class _Replay:
         self._bucket = deployment.resources["ParkingBucket"]
         self._taker = Taker(deployment, go=options.go)
         self._options = options
-        self._listing = Listing("parked (UTC)", "source", "parked because", "now" if options.go else "would be", "of")
+        self._listing = Listing("parked (UTC)", "source", "parked because", "now" if options.go else "would be", *ABOUT)
         self._outcomes: Counter[str] = Counter()
-        self._left = self._gone = self._too_old = 0
+        self._left: list[str] = []
+        self._gone = self._too_old = 0
 
     def run(self) -> int:
         keys = self._keys()
@@ -127,25 +126,23 @@ class _Replay:
             parked = parked_in(key, content, modified_ms)
         except Unreadable as problem:
             if not (self._options.source or self._options.reason):
-                self._stays(key, moments.written(modified_ms), key.partition("/")[0], "", f"unreadable: {problem}")
+                self._stays(key, (moments.written(modified_ms), key.partition("/")[0], ""), "unreadable", str(problem))
             return
         if not wanted(parked, self._options):
             return
+        source = parked.source if parked.way == "webhook" else f"{parked.source} ({parked.way})"
+        row = (moments.written(parked.parked_ms), source, parked.reason)
         try:
             outcome = self._taken(parked)
         except NoReceiver as problem:
-            self._stays(key, moments.written(parked.parked_ms), parked.source, parked.reason, f"nobody's: {problem}")
+            self._stays(key, row, "nobody's", str(problem))
             return
-        source = parked.source if parked.way == "webhook" else f"{parked.source} ({parked.way})"
-        row = (moments.written(parked.parked_ms), source, parked.reason)
         if outcome.kind not in SETTLED:
-            self._stays(
-                key, *row, f"{outcome.kind}: {outcome.reason} ({outcome.detail.removesuffix('; kept for replay')})"
-            )
+            self._stays(key, row, words(outcome), outcome.detail.partition("; kept")[0])
             return
         self._outcomes[outcome.kind] += 1
         self._too_old += outcome.reason == TOO_OLD
-        self._listing.add(*row, outcome_words(outcome), about(outcome))
+        self._listing.add(*row, words(outcome), *about(outcome))
         if self._options.go and not self._options.keep:
             self._s3.delete_object(Bucket=self._bucket, Key=key)
             self._gone += 1
@@ -160,21 +157,23 @@ class _Replay:
         envelope = {"source": parked.delivery.headers[event_bus.SOURCE_HEADER]}
         return event_bus.source_of(envelope, self._taker.settings(parked.source)) == parked.source
 
-    def _stays(self, key: str, when: str, source: str, reason: str, why: str) -> None:
-        self._left += 1
+    def _stays(self, key: str, row: Sequence[str], end: str, why: str) -> None:
+        self._left.append(f"{key}: {why}")
         self._outcomes["not understood"] += 1
-        self._listing.add(when, source, reason, why, f"stays: {key}")
+        self._listing.add(*row, end)
 
     def _summarize(self) -> None:
         options, total = self._options, sum(self._outcomes.values())
         if not total:
             print("Nothing is parked." if not _filtered(options) else "Nothing that is parked fits.")
             return
-        print(f"{amount(total, 'parked delivery', 'parked deliveries')}: {counted(self._outcomes)}.")
+        as_if = "" if options.go else ", if taken now"
+        print(f"{amount(total, 'parked delivery', 'parked deliveries')}{as_if}: {counted(self._outcomes)}.")
         if self._too_old:
             print(f"{self._too_old} over 7 days old: OpenAI takes such a conversion no longer.")
         if self._left:
-            print(f"{self._left} {'stays' if self._left == 1 else 'stay'} in the bucket, for 30 days in all.")
+            print("What is not understood stays in the bucket, for 30 days in all:")
+            print("\n".join(f"  {each}" for each in self._left))
         if not options.go:
             print(dry_run.WRITES_NOTHING)
         elif options.keep:
@@ -218,22 +217,6 @@ def wanted(parked: Parked, options: argparse.Namespace) -> bool:
         lambda: options.until is None or parked.parked_ms <= options.until,
     ]
     return all(check() for check in checks)
-
-
-def outcome_words(outcome: Outcome) -> str:
-    """``recorded``, ``ignored: test_order``, ``ignored: over 7 days old``."""
-    if outcome.reason == TOO_OLD:
-        return f"{outcome.kind}: over 7 days old, too late for OpenAI"
-    return outcome.kind if outcome.reason in (outcome.kind, "amended") else f"{outcome.kind}: {outcome.reason}"
-
-
-def about(outcome: Outcome) -> str:
-    """Ledger key, value and time of what a delivery came to."""
-    parts = [outcome.key or ""]
-    if outcome.event is not None:
-        event = outcome.event.wire()
-        parts += [dry_run.value_of(event), f"of {moments.written(event['timestamp_ms'])}"]
-    return "  ".join(filter(None, parts))
 
 
 def _filtered(options: argparse.Namespace) -> bool:
