@@ -59,7 +59,8 @@ def find(
         found: dict[str, Found] = {}
         for number, order in enumerate(_orders(api, since)):
             one = _found(api, shop, order, number)
-            found[one.id] = one  # an order that changes meanwhile may be on two pages: the later one is newer
+            # An order that changes meanwhile may be on two pages: the later one is newer.
+            found[one.id if order.get("id") else f"without an id {number}"] = one
             step()
     return list(found.values())
 
