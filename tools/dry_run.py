@@ -29,10 +29,8 @@ from conversion_relay.settings import BadSetting
 from tools import deployment
 from tools.deployment import Deployment, NoDeployment
 
-WIDTH: Final = 140
-"""Columns that the tables need, also where the terminal has fewer."""
-_WHOLE: Final = frozenset({"key", "ledger key", "put aside (UTC)", "parked (UTC)", "recorded (UTC)", "happened (UTC)"})
-"""Headings of columns that are never broken: people copy what is in them."""
+WIDEST: Final = 180
+"""Columns that a table may take, also where the terminal has fewer: a key in one piece can be copied."""
 WRITES_NOTHING: Final = "Nothing was written. To do it: the same command with --go."
 
 
@@ -84,7 +82,7 @@ class Listing:
     def __init__(self, *headings: str) -> None:
         self._table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in headings:
-            self._table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
+            self._table.add_column(heading, overflow="fold")
 
     def add(self, *cells: str) -> None:
         """One line of it."""
@@ -93,7 +91,9 @@ class Listing:
     def show(self) -> None:
         """Print it, unless it is empty."""
         if self._table.row_count:
-            console = Console(width=max(WIDTH, Console().width))
+            console = Console()
+            wanted = console.measure(self._table, options=console.options.update(width=WIDEST)).maximum
+            console = Console(width=max(console.width, min(wanted, WIDEST)))
             console.print(self._table, highlight=False)
             console.print()
 

@@ -100,7 +100,7 @@ class Taker:
 def words(outcome: Outcome) -> str:
     """``recorded``, ``ignored: test_order``, ``duplicate: amended``."""
     if outcome.reason == TOO_OLD:
-        return f"{outcome.kind}: over 7 days old, too late for OpenAI"
+        return f"{outcome.kind}: over 7 days old"
     return outcome.kind if outcome.reason == outcome.kind else f"{outcome.kind}: {outcome.reason}"
 
 
