@@ -58,10 +58,12 @@ def act(deployment: Deployment, options: argparse.Namespace) -> int:
         raise CannotRun(
             "the relay is in the mode shadow, where nothing is sent: set DeliveryMode=live (or validate) first"
         )
-    if options.clear_outbox_failures and not set(options.status) >= set(OPEN) - _not_fetched(deployment):
+    everything = [each for each in OPEN if each != TO_FETCH or "FetchQueue" in deployment.resources]
+    partly = options.id or options.since or options.until or not set(everything) <= set(options.status)
+    if options.clear_outbox_failures and partly:
         raise CannotRun(
             "the notices of the outbox speak of everything that it gave up: --clear-outbox-failures goes with "
-            + " ".join(f"--status {each}" for each in OPEN if each not in _not_fetched(deployment))
+            f"{' '.join(f'--status {each}' for each in everything)}, and with no --id, --since or --until"
         )
     notices = depth(deployment, "OutboxFailures")
     if not (options.clear_outbox_failures and options.go):
@@ -80,10 +82,6 @@ def act(deployment: Deployment, options: argparse.Namespace) -> int:
             letters.delete(list(letters.held))
             print(f"{amount(cleared, 'notice')} of the outbox deleted.")
     return status
-
-
-def _not_fetched(deployment: Deployment) -> set[str]:
-    return set() if "FetchQueue" in deployment.resources else {TO_FETCH}
 
 
 def _replay(deployment: Deployment, options: argparse.Namespace) -> int:
@@ -164,7 +162,8 @@ def _found(deployment: Deployment, options: argparse.Namespace) -> list[Entry]:
     others = [each for each in options.id if "#" not in each]
     found = {each.key: each for each in entries.by_keys(deployment, keys)}
     if options.status or others:
-        for entry in entries.scan(deployment):
+        # What an interrupted replay has set back from one of them is "recorded".
+        for entry in entries.scan(deployment, () if options.id else sorted({*options.status, "recorded"})):
             if entry.key in keys or (options.id and not any(is_meant(entry, each) for each in others)):
                 continue
             found[entry.key] = entry
