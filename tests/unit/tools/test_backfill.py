@@ -1,4 +1,4 @@
-"""What is asked of the platforms' APIs, and as which delivery an object of theirs is taken: over HTTP, on the loopback."""
+"""What is asked of the platforms' APIs, and as which delivery an object is taken: over HTTP, on the loopback."""
 
 import argparse
 import json
