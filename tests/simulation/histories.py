@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from conversion_relay.settings import Settings
+from tests.simulation import platforms
 from tests.simulation.faults import FAULTS, Faults, NoFaults, PlannedFaults, RandomFaults
 from tests.simulation.openai import Naming, Weather
 from tests.simulation.relay import Relay
@@ -23,30 +25,40 @@ from tests.simulation.webhooks import (
     sale,
     trial_and_payment,
 )
-from tests.simulation.world import DAY_MS, HOUR_MS, MINUTE_MS, Conditions, World
+from tests.simulation.world import DAY_MS, HOUR_MS, MINUTE_MS, SETTINGS, Conditions, World
 
 MakeRelay = Callable[[World, Settings], Relay]
 
-SPANS: Final = (
-    # how long things go wrong, how often the sender runs, how often this is so
+Span = tuple[int, int, int]
+"""How long things go wrong and how often the sender runs, in ms; how often this is so."""
+SPANS: Final[Sequence[Span]] = (
     (20 * MINUTE_MS, MINUTE_MS, 20),
     (30 * MINUTE_MS, 5 * MINUTE_MS, 50),
     (4 * HOUR_MS, 30 * MINUTE_MS, 24),
     (DAY_MS, HOUR_MS, 5),
-    (9 * DAY_MS, HOUR_MS, 1),
+    (11 * DAY_MS, HOUR_MS, 1),  # the ledger forgets
 )
 WEATHERS: Final[Sequence[Weather]] = (
     "down", "flaky", "silent", "unauthorized", "unknown pixel", "too many", "redirected", "request refused",
     "behind a proxy",
 )  # fmt: skip
 NAMINGS: Final[Sequence[Naming]] = ("first", "first", "all", "none", "beyond", "wrong")
+LEDGER_TTL_DAYS: Final = 8
+"""The shortest that the relay takes: what a source tells once more after that must be too old to be sent."""
 LONGEST_WAIT_S: Final = 3_600
 
 
-def random_history(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False) -> World:
-    """The world of a seed, at rest again."""
+def random_history(
+    seed: int,
+    relay: MakeRelay = Relay,
+    *,
+    spans: Sequence[Span] = SPANS,
+    templates: Sequence[platforms.Template] = (),
+    tracing: bool = False,
+) -> World:
+    """The world of a seed, at rest again. With templates, real platforms tell stories after them."""
     dice = random.Random(seed)
-    span_ms, send_every_ms, _ = dice.choices(SPANS, [weight for _, _, weight in SPANS])[0]
+    span_ms, send_every_ms, _ = dice.choices(spans, [weight for _, _, weight in spans])[0]
     every = dice.choice((50, 150, 400, 1_500))
     faulty = dice.random() < 0.5
     world = World(
@@ -60,16 +72,20 @@ def random_history(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False
             repeated_batches=0.2 if faulty else 0.0,
             double_runs=0.3 if faulty else 0.0,
             clocks_differ=dice.random() < 0.5,
+            forgets=span_ms > LEDGER_TTL_DAYS * DAY_MS,
+            erases=0.2 if dice.random() < 0.05 else 0.0,
             tracing=tracing,
+            settings=replace(SETTINGS, ledger_ttl_days=LEDGER_TTL_DAYS),
         ),
         relay=relay,
     )
     _set_the_weather(world, dice, span_ms)
     for number in range(dice.choice((1, 1, 2, 2, 3, 5))):
-        _tell(world, dice, _story(world, dice, number), span_ms)
+        story = platforms.story(dice.choice(templates), number) if templates else _story(world, dice, number)
+        _tell(world, dice, story, span_ms)
     if dice.random() < 0.05:
         world.secrets["shop"] = ()
-        world.timeline.after(dice.randint(0, span_ms), lambda: world.secrets.update(shop=world.secrets["calls"]))
+        world.timeline.after(dice.randint(0, span_ms), world.secrets.clear)
     world.run()
     return world
 
@@ -101,10 +117,24 @@ def at_the_edge(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False) -
     return world
 
 
+def of_platforms(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False) -> World:
+    """A history that Shopify, Stripe and call platforms tell."""
+    return random_history(seed, relay, spans=SPANS[:-1], templates=platforms.TEMPLATES, tracing=tracing)
+
+
+def of_eleven_days(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False) -> World:
+    """A history that outlives what the ledger knows."""
+    return random_history(seed, relay, spans=SPANS[-1:], tracing=tracing)
+
+
 def history(seed: int, relay: MakeRelay = Relay, *, tracing: bool = False) -> World:
-    """The history of a seed: mostly one of all kinds, at times one at the edge of a hold."""
-    make = at_the_edge if seed % 20 == 0 else random_history
-    return make(seed, relay, tracing=tracing)
+    """The history of a seed: mostly one of all kinds, at times one at the edge of a hold, or one of real platforms."""
+    match seed % 20:
+        case 0:
+            return at_the_edge(seed, relay, tracing=tracing)
+        case 10:
+            return of_platforms(seed, relay, tracing=tracing)
+    return random_history(seed, relay, tracing=tracing)
 
 
 def _set_the_weather(world: World, dice: random.Random, span_ms: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -19,7 +19,8 @@ from conversion_relay.delivery import Conversion, Delivery, Outcome, Source
 from conversion_relay.ledger import Ledger
 from conversion_relay.openai import Accepted, Answer, Blocked, OpenAi, Rejected, Retry
 from conversion_relay.queue import Message, NotQueued, Queue
-from tests.simulation.histories import MakeRelay, at_the_edge, random_history
+from conversion_relay.settings import Settings
+from tests.simulation.histories import MakeRelay, at_the_edge, of_eleven_days, of_platforms, random_history
 from tests.simulation.invocation import Invocation
 from tests.simulation.relay import Relay
 from tests.simulation.world import World
@@ -92,6 +93,18 @@ class TakesSilenceForYes(Relay):
     """A request without an answer is taken for accepted."""
 
     openai_class = _TakesSilenceForYes
+
+
+class _WaitsForBetterTimes(OpenAi):
+    def send(self, events: Sequence[str]) -> Answer:
+        answer = super().send(events)
+        return Retry(f"HTTP {answer.status}") if isinstance(answer, Rejected) and len(events) > 1 else answer
+
+
+class WaitsForBetterTimes(Relay):
+    """A batch that is refused for one of its events is kept, whole."""
+
+    openai_class = _WaitsForBetterTimes
 
 
 class StampsAnew(Relay):
@@ -213,6 +226,44 @@ class TellsTooMuch(Relay):
     ledger_class = _TellsTooMuch
 
 
+class _NeverAmends(Ledger):
+    def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Any:
+        return super().record(replace(conversion, amends=False), now_ms, **origin)
+
+
+class NeverAmends(Relay):
+    """What a later delivery knows better is not written into a held conversion."""
+
+    ledger_class = _NeverAmends
+
+
+class ForgetsTooSoon(Relay):
+    """The ledger forgets after two days, while OpenAI takes events for seven."""
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        super().__init__(world, replace(settings, ledger_ttl_days=2))
+
+
+class SendsHeldEventsAtOnce(Relay):
+    """The outbox forgets that a conversion is held, and nobody looks again."""
+
+    def forward(self, invocation: Invocation, images: Sequence[Mapping[str, Any]]) -> None:
+        super().forward(
+            invocation,
+            [{name: value for name, value in image.items() if name != "hold_until_ms"} for image in images],
+        )
+
+
+class ParksNothing(Relay):
+    """What is parked is said to be, and is not."""
+
+    def receive(self, invocation: Invocation, source: Source, delivery: Delivery) -> Outcome:
+        outcome = super().receive(invocation, source, delivery)
+        if outcome.kind == "parked":
+            self.world.objects.pop(outcome.key or "", None)
+        return outcome
+
+
 class HidesForAMinute(Relay):
     """Messages come back after 60 s instead of 610 s."""
 
@@ -273,8 +324,13 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
     "give no reason": Mutant(GivesNoReason, _caught_by("P5")),
     "verify nothing": Mutant(VerifiesNothing, _caught_by("P6")),
     "tell too much": Mutant(TellsTooMuch, _caught_by("P7")),
-    "believe every name": Mutant(Relay, _caught_by("P1", "P3"), believes_names),
+    "keep a refused batch": Mutant(WaitsForBetterTimes, _caught_by("P3")),
+    "believe every name": Mutant(Relay, _caught_by("P1"), believes_names),
     "no amend margin": Mutant(Relay, _caught_by("P2"), no_amend_margin, at_the_edge),
+    "never amend": Mutant(NeverAmends, _caught_by("P2"), history=of_platforms),
+    "send what is held": Mutant(SendsHeldEventsAtOnce, _caught_by("P2")),
+    "forget after two days": Mutant(ForgetsTooSoon, _caught_by("P2"), history=of_eleven_days),
+    "park nothing": Mutant(ParksNothing, _caught_by("P5")),
     "never too old": Mutant(Relay, _caught_by("P4"), never_too_old),
 }
 """By name."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from conversion_relay.event import MARGIN_MS, MAX_PAST_MS
+from conversion_relay.event import MARGIN_MS, MAX_AHEAD_MS, MAX_PAST_MS
 from conversion_relay.parking import delivery_in
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.invocation import Invocation
     from tests.simulation.openai import Identity
     from tests.simulation.sqs import StoredMessage
-    from tests.simulation.webhooks import Told
+    from tests.simulation.webhooks import Story, Told
     from tests.simulation.world import World
 
 ENDS: Final = ("sent", "rejected", "expired")
@@ -23,6 +23,9 @@ LARGEST_SKEW_MS: Final = 1_000
 """How far the clocks of two functions differ, at most."""
 CATCHING_UP_MS: Final = 3 * 3_600_000
 """With nothing wrong any more, every event that waits is sent within this, and what OpenAI asked to wait."""
+
+PROMPT_MS: Final = 30 * 60_000
+"""A run that began before, the time for which a message is hidden, and the next runs on the schedule."""
 
 PROPERTIES: Final[Mapping[str, str]] = {
     "P1": "one outcome for each delivery, one end for each conversion",
@@ -56,7 +59,12 @@ class Properties:
         self.identities: dict[str, Identity] = {}
         """What each recorded conversion's event is called, by ledger key."""
         self.gone: set[str] = set()
-        """Keys that the ledger has forgotten."""
+        """Keys of items that were erased or forgotten."""
+        self.forgotten: set[str] = set()
+        """Of those, the conversions that went by their TTL."""
+        self._former: set[Identity] = set()
+        self._queued_ms: dict[str, int] = {}
+        """When the message of a conversion could first be had."""
         self.amended_with: dict[str, list[Any]] = {}
         self.personal: set[str] = set()
 
@@ -72,6 +80,8 @@ class Properties:
         """An item of the table was written."""
         if after is None:
             self.gone.add(key)
+            if key in self.identities:
+                self._former.add(self.identities[key])
             return
         if before is None:
             for value in after.values():
@@ -104,6 +114,8 @@ class Properties:
             self.violated("P5", f"{key} is {status} without a reason")
         match status:
             case "sent":
+                if key in self.forgotten:
+                    self.violated("P2", f"{key} was sent, but the ledger had forgotten whether it was before")
                 if identity not in world.openai.counted:
                     self.violated("P1", f"{key} is said to be sent, but OpenAI has not taken it")
             case "rejected":
@@ -118,6 +130,21 @@ class Properties:
                     self.violated("P3", f"{key} expired while it could have been sent")
             case _:
                 self.violated("P1", f"{key} has the unknown status {status}")
+        if status in ("sent", "rejected"):
+            self._held_back(key, after)
+
+    def _held_back(self, key: str, after: Mapping[str, Any]) -> None:
+        """Nothing waits for longer than SQS and the schedule let it, once nothing is wrong any more."""
+        world = self._world
+        timestamp_ms = json.loads(after["event"]["S"])["timestamp_ms"]
+        possible_ms = max(
+            world.calm_ms + world.longest_wait_ms,
+            self._queued_ms.get(key, 0),
+            timestamp_ms - MAX_AHEAD_MS + MARGIN_MS,
+        )
+        waited_ms = world.now_ms - possible_ms
+        if waited_ms > PROMPT_MS + 2 * world.conditions.send_every_ms:
+            self.violated("P3", f"{key} was held back for {waited_ms // 60_000} min with nothing wrong any more")
 
     def received(self, told: Told, delivery: Delivery, outcome: Outcome | None, invocation: Invocation) -> None:
         """A receiver has answered, or died (no outcome)."""
@@ -131,15 +158,14 @@ class Properties:
             if outcome.kind == "refused" and invocation.writes:
                 self.violated("P6", f"{told.name} was refused, but something was written")
         elif outcome.kind == "parked":
-            told.parked = True
             self._kept(told, delivery, outcome)
             unreached = outcome.reason == "ledger_unavailable" and not told.source.retries
             if "parked" not in told.kinds and not unreached:
                 self.violated("P1", f"{told.name} was parked ({outcome.reason})")
         elif outcome.kind not in told.kinds:
             self.violated("P1" if outcome.http < 400 else "P6", f"{told.name} was {outcome.kind} ({outcome.reason})")
-        if outcome.http < 300:
-            told.accepted = True
+        if outcome.http < 300 and told.accepted_ms is None:
+            told.accepted_ms = self._world.now_ms
         text = f"{outcome.reason} {outcome.detail} {outcome.key}"
         if any(personal in text for personal in told.personal):
             self.violated("P7", f"the outcome of {told.name} holds something personal")
@@ -159,6 +185,7 @@ class Properties:
 
     def queued(self, message: StoredMessage) -> None:
         """A message was put on the queue."""
+        self._queued_ms.setdefault(message.key, message.visible_ms)
         for personal in self.personal:
             if personal in message.body:
                 self.violated("P7", f"the message of {message.key} holds something personal")
@@ -192,6 +219,7 @@ class Properties:
             for key in story.keys(story.deliveries):
                 if key not in self.identities:
                     self.violated("P1", f"{key} was accepted, but is nowhere")
+            self._told_in_time(story)
         left = len(world.queue.messages)
         if left:
             self.violated("P1", f"{left} messages are left on the queue, with nothing wrong any more")
@@ -199,7 +227,7 @@ class Properties:
             self.violated("P5", f"{message.key} went to the dead letters")
         for key in world.given_up:
             self.violated("P1", f"the outbox gave up {key}")
-        known = set(self.identities.values())
+        known = self._former.union(self.identities.values())
         for identity in world.openai.first_bytes:
             if identity not in known:
                 self.violated("P2", f"{identity} was sent, but is the event of no conversion")
@@ -208,13 +236,24 @@ class Properties:
     def _came_to_an_end(self, key: str, item: Mapping[str, Any]) -> None:
         status, identity, world = item["status"]["S"], self.identities[key], self._world
         if status not in ENDS:
-            self.violated("P1", f"{key} is still {status}")
+            others_are_bad = identity not in world.openai.bad and bool(world.openai.bad)
+            self.violated("P3" if others_are_bad else "P1", f"{key} is still {status}")
         elif status == "sent" and identity not in world.openai.counted:
             self.violated("P1", f"{key} is said to be sent, but OpenAI has not counted it")
         elif status == "rejected" and identity in world.openai.counted:
             self.violated("P1", f"{key} is said to be rejected, but OpenAI has counted it")
         elif status == "sent" and world.openai.first_bytes[identity] != item["event"]["S"]:
             self.violated("P2", f"{key} was sent with other bytes than the ledger has")
+
+    def _told_in_time(self, story: Story) -> None:
+        """Whatever order its deliveries came in, the same events went out."""
+        times = [told.accepted_ms for told in story.deliveries if told.accepted_ms is not None]
+        if len(times) < len(story.deliveries) or max(times) - min(times) > story.hold_s * 1000:
+            return
+        for key, event in story.events.items():
+            item = self._world.table.items.get(key)
+            if item is not None and item["event"]["S"] != event:
+                self.violated("P2", f"{key} has another event than its deliveries tell in their natural order")
 
     def _told_together(self) -> None:
         """What was recorded, or amended, is in the event that the ledger has at last."""

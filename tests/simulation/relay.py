@@ -20,6 +20,7 @@ from tests.simulation.dynamodb import DynamoDBClient
 from tests.simulation.openai import ENDPOINT, PIXEL_ID, Session
 from tests.simulation.s3 import S3Client
 from tests.simulation.sqs import SqsClient
+from tests.simulation.webhooks import SECRET
 from tools.in_memory import KnownSecrets
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Relay:
         objects: Any = S3Client(self.world.objects, invocation)
         return Receiver(
             source=source,
-            secrets=KnownSecrets(self.world.secrets.get(source.name, ())),
+            secrets=KnownSecrets(self.world.secrets.get(source.name, [SECRET])),
             ledger=self.ledger(invocation),
             parking=Parking(objects, "parking"),
             settings=self.settings,

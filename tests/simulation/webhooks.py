@@ -81,8 +81,10 @@ def _part(told: Mapping[str, Any], recall: Recall) -> Result:
     known = recall(f"memory#{key}")
     parts = sorted({told["part"], *(known["parts"] if known else ())})
     version = "".join(map(str, parts))
+    # As Stripe's session: the last part alone knows the pixel's id, and whatever came before it is sent under that.
+    named = told | {"pixel": f"pixel-{told['n']}" if PARTS - 1 in parts else None}
     return Conversion(
-        _event(told, "subscription_created", amount=sum(10**part for part in parts)),
+        _event(named, "subscription_created", amount=sum(10**part for part in parts)),
         _subject(told),
         Memory(key, {"parts": parts}, version, MEMORY_DAYS, known["version"] if known else None),
         hold_s=0 if len(parts) == PARTS else HOLD_S,
@@ -184,21 +186,28 @@ class Told:
     write: Callable[[int], Delivery]
     kinds: Collection[str]
     personal: Sequence[str] = PERSONAL
-    accepted: bool = False
-    """Whether the relay answered 2xx, whether or not the platform heard it."""
-    parked: bool = False
-    parked_at_once: bool = False
-    attempts: int = 0
+    accepted_ms: int | None = None
+    """When the relay first answered 2xx, whether or not the platform heard it."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the relay has taken it."""
+        return self.accepted_ms is not None
 
 
 @dataclass(slots=True)
 class Story:
-    """What a platform tells of one thing. ``keys`` says which conversions there must be, by what was accepted."""
+    """What a platform tells of one thing. ``keys`` says which conversions there must be, by what was accepted.
+
+    ``events`` are what the ledger must have by key, if everything was accepted within ``hold_s``.
+    """
 
     deliveries: Sequence[Told]
     keys: Callable[[Sequence[Told]], Collection[str]] = lambda _: ()
     identities: Sequence[Identity] = field(default=())
     """What its events may be called at OpenAI."""
+    events: Mapping[str, str] = field(default_factory=dict)
+    hold_s: int = 0
 
 
 def deliver(source: Source, topic: str, number: int, timestamp_ms: int, **about: Any) -> Callable[[int], Delivery]:
@@ -256,7 +265,8 @@ def purchase(source: Source, number: int, timestamp_ms: int) -> Story:
         for part in range(PARTS)
     ]
     name = f"{source.name}:{number}"
-    return _conversion(told, f"subscription_created#{name}", [("subscription_created", name)])
+    identities = [("subscription_created", each) for each in (name, f"pixel-{number}")]
+    return _conversion(told, f"subscription_created#{name}", identities)
 
 
 def trial_and_payment(source: Source, number: int, timestamp_ms: int) -> Story:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from conversion_relay.queue import NotQueued
 from conversion_relay.settings import Settings
+from tests.simulation import platforms
 from tests.simulation.faults import Crash, Faults, NoFaults
 from tests.simulation.invocation import Calls, Invocation, Say
 from tests.simulation.openai import GOOD_KEY, OpenAiServer, Weather
@@ -19,7 +20,7 @@ from tests.simulation.relay import DEAD_LETTERS, QUEUE, Relay
 from tests.simulation.sqs import StoredQueue
 from tests.simulation.stream import Stream
 from tests.simulation.timeline import START_MS, Timeline
-from tests.simulation.webhooks import SECRET, Story, Told
+from tests.simulation.webhooks import Story, Told
 from tools.in_memory_dynamodb import InMemoryDynamoDB
 
 MINUTE_MS: Final = 60_000
@@ -29,7 +30,9 @@ DAY_MS: Final = 86_400_000
 RETRIES_MS: Final = (10_000, 60_000, 300_000, 900_000, 1_800_000, 3_600_000, 3_600_000, 3_600_000)
 """Shopify: up to 8 attempts more within 4 hours."""
 T = TypeVar("T")
-SETTINGS: Final = Settings(ledger_table="ledger", queue_url=QUEUE, dead_letter_queue_url=DEAD_LETTERS)
+SETTINGS: Final = replace(
+    platforms.SETTINGS, ledger_table="ledger", queue_url=QUEUE, dead_letter_queue_url=DEAD_LETTERS
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,10 @@ class Conditions:
     clocks_differ: bool = False
     slow_ledger_ms: int = 0
     """Each call to the ledger takes up to so long."""
+    forgets: bool = False
+    """DynamoDB removes items some time after their TTL."""
+    erases: float = 0.0
+    """Somebody has a conversion erased, which takes the item away."""
     tracing: bool = False
     settings: Settings = SETTINGS
 
@@ -75,7 +82,8 @@ class World:
         self.counts: Counter[str] = Counter()
         self.stories: list[Story] = []
         self.given_up: list[str] = []
-        self.secrets: dict[str, Sequence[str]] = {"shop": [SECRET], "calls": [SECRET]}
+        self.secrets: dict[str, Sequence[str]] = {}
+        """By source, where it is not the one that all have."""
 
         self.properties = Properties(self)
         self.openai = OpenAiServer(self.dice, self.properties.violated)
@@ -142,7 +150,7 @@ class World:
         # Where none of a batch passes and none is named, the relay waits: so it is told in the end.
         self.openai.naming = "first"
         self.openai.key = self.openai_key = GOOD_KEY
-        self.secrets = {name: [SECRET] for name in self.secrets}
+        self.secrets = {}
 
     def run(self) -> Properties:
         """Let everything happen, until nothing is under way, and look whether the properties held."""
@@ -194,6 +202,22 @@ class World:
     def _changed(self, key: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> None:
         self.properties.changed(key, before, after)
         self.stream.change(key, before, after)
+        if before is None and after is not None:
+            if self.conditions.forgets and "expires_at" in after:
+                late_ms = self.dice.randint(0, 2 * DAY_MS)
+                self.timeline.at(int(after["expires_at"]["N"]) * 1000 + late_ms, lambda: self._forget(key))
+            if self.conditions.erases and "event" in after and self.dice.random() < self.conditions.erases:
+                self.timeline.after(self.dice.randint(0, 20 * MINUTE_MS), lambda: self._remove(key))
+
+    def _forget(self, key: str) -> None:
+        if self.table.items.get(key) is not None:
+            self.properties.forgotten.add(key)
+            self._remove(key)
+
+    def _remove(self, key: str) -> None:
+        if self.say is not None:
+            self.say(f"ledger: {key} is removed")
+        self.table.delete_item(Key={"pk": {"S": key}})
 
     def _forward(self, images: Sequence[Mapping[str, Any]]) -> bool:
         def forwarded(invocation: Invocation) -> bool:
