@@ -185,7 +185,7 @@ def _tell(world: World, dice: random.Random, story: Story, span_ms: int) -> None
     begins_ms = START_MS + (dice.randint(0, min(span_ms, HOUR_MS)) if dice.random() < 0.7 else 0)
     apart_ms = dice.choice((20, 5_000, 5_000, 540_000, 700_000, span_ms))
     for told in story.deliveries:
-        for _ in range(dice.choice((1, 1, 1, 2, 3))):
+        for _ in range(dice.choice((1, 1, 1, 1, 2, 3))):
             world.send(told, begins_ms + dice.randint(0, apart_ms))
 
 

@@ -241,6 +241,9 @@ class World:
     def _remove(self, key: str) -> None:
         if self.say is not None:
             self.say(f"ledger: {key} is removed")
+        if key not in self.properties.forgotten and key in self.properties.identities:
+            # Told once more, an erased conversion is a new one. OpenAI drops it by its id, if it has had it.
+            self.openai.first_bytes.pop(self.properties.identities[key], None)
         self.table.delete_item(Key={"pk": {"S": key}})
 
     def _forward(self, images: Sequence[Mapping[str, Any]]) -> bool:
@@ -262,7 +265,7 @@ class World:
         self._plan_run()
 
     def _plan_run(self) -> None:
-        """The next run on the schedule that finds anything: one that finds an empty queue does nothing."""
+        """The next run on the schedule that finds anything: of those that find an empty queue, most are left out."""
         visible_ms = self.queue.next_visible_ms()
         if visible_ms is None:
             return
@@ -276,11 +279,14 @@ class World:
         if run_ms != self._next_run_ms:
             return
         self._next_run_ms = None
-        self.timeline.after(1, self._plan_run)
+        # The next one is planned just before its time: what this one leaves is known then, or it is still at it.
+        self.timeline.at(run_ms + self.conditions.send_every_ms - 1, self._plan_run)
+        visible_ms = self.queue.next_visible_ms()
+        if (visible_ms is None or visible_ms > self.now_ms) and self.dice.random() < 0.9:
+            return
         if self.conditions.double_runs and self.dice.random() < self.conditions.double_runs:
             self.timeline.after(self.dice.randint(0, MINUTE_MS), self._run_sender)
         self._run_sender()
-        self._plan_run()
 
     def _run_sender(self) -> None:
         invocation, run = self._invoke("sender", self.relay.sender_lasts_ms, self.relay.send)
