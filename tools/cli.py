@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tools import lambda_event, platforms, posting, trial
+from tools import explain, lambda_event, platforms, posting, trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("try", "what would the relay make of this delivery? Writes nothing", trial),
         ("event", "print a sample, freshly signed, as the event that Lambda gets (for sam local invoke)", lambda_event),
         ("post", "sign a sample freshly and post it to a running relay (see make up)", posting),
+        ("explain", "what became of this order, event, subscription or call?", explain),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)

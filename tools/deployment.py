@@ -93,6 +93,11 @@ class Deployment:
         session = boto3.Session("local", "local", region_name=region, botocore_session=bare)
         return cls(session, stack, endpoint)
 
+    @property
+    def command_options(self) -> str:
+        """What a command that this one recommends needs to mean the same relay, with a blank before it."""
+        return "" if self.endpoint else f" --stack {self.stack}"
+
     def client(self, service: str) -> Any:
         """A boto3 client, made once for each service."""
         if service not in self._clients:
