@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tools import explain, lambda_event, platforms, posting, trial
+from tools import explain, lambda_event, platforms, posting, status, trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,14 +17,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("event", "print a sample, freshly signed, as the event that Lambda gets (for sam local invoke)", lambda_event),
         ("post", "sign a sample freshly and post it to a running relay (see make up)", posting),
         ("explain", "what became of this order, event, subscription or call?", explain),
+        ("status", "is all well? What waits, what was sent, what needs a person", status),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
-    status: int = options.run(options)
-    return status
+    exit_status: int = options.run(options)
+    return exit_status
 
 
 if __name__ == "__main__":
