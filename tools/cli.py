@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tools import explain, lambda_event, platforms, posting, status, trial
+from tools import check, explain, lambda_event, platforms, posting, status, trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("post", "sign a sample freshly and post it to a running relay (see make up)", posting),
         ("explain", "what became of this order, event, subscription or call?", explain),
         ("status", "is all well? What waits, what was sent, what needs a person", status),
+        ("check", "is everything in place for conversions to be counted? Counts nothing itself", check),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)

@@ -67,7 +67,11 @@ def chosen(options: argparse.Namespace) -> Deployment:
         NoDeployment: there is none.
     """
     if options.stack:
-        return Deployment(boto3.Session(profile_name=options.profile, region_name=options.region), options.stack)
+        try:
+            session = boto3.Session(profile_name=options.profile, region_name=options.region)
+        except BotoCoreError as error:
+            raise NoDeployment(f"The AWS credentials cannot be used: {error}") from error
+        return Deployment(session, options.stack)
     if not RUNNING.is_file():
         raise NoDeployment(
             f"Name the stack with --stack or in ${STACK_VARIABLE}, or start a relay on this machine with 'make up'."

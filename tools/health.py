@@ -172,7 +172,7 @@ def look(relay: Deployment, now_ms: int) -> Health:
 
 
 def _tally(relay: Deployment, now_ms: int) -> Tally:
-    with reading("the ledger"):
+    with reading("the ledger", "dynamodb:Scan"):
         return tally(entries.scan(relay), now_ms)
 
 
@@ -191,7 +191,7 @@ def alarms(relay: Deployment) -> list[Alarm]:
     names = list(logical)
     found: list[Alarm] = []
     for start in range(0, len(names), _ALARMS_AT_ONCE):
-        with reading("the alarms"):
+        with reading("the alarms", "cloudwatch:DescribeAlarms"):
             answer = relay.client("cloudwatch").describe_alarms(
                 AlarmNames=names[start : start + _ALARMS_AT_ONCE],
                 StateValue="ALARM",

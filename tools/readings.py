@@ -30,7 +30,7 @@ DAY_MS: Final = 86_400_000
 
 T = TypeVar("T")
 
-_DENIED: Final = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation")
+_DENIED: Final = ("AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403")
 _ACTION: Final = re.compile(r"perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _RATE: Final = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
 
@@ -61,8 +61,8 @@ class Asked:
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Name what is asked of AWS meanwhile.
+def reading(what: str, action: str) -> Iterator[None]:
+    """Name what is asked of AWS meanwhile, and the leave that it takes, such as ``logs:FilterLogEvents``.
 
     Raises:
         Unreadable: AWS refused, or gave no answer.
@@ -72,17 +72,22 @@ def reading(what: str) -> Iterator[None]:
     except ClientError as error:
         held = error.response.get("Error", {})
         code, message = held.get("Code", "unknown"), held.get("Message", "")
-        raise Unreadable(what, f"{code} of {error.operation_name}", lacking(error, code, message)) from error
+        raise Unreadable(what, f"{code} of {error.operation_name}", lacking(action, code, message)) from error
     except BotoCoreError as error:
         raise Unreadable(what, f"{type(error).__name__}: {error}") from error
 
 
-def lacking(error: ClientError, code: str, message: str) -> str | None:
-    """The action that the reader may not do, such as ``logs:FilterLogEvents``; None where something else is wrong."""
+def lacking(action: str, code: str, message: str) -> str | None:
+    """The leave that the reader lacks; None where something else is wrong.
+
+    AWS names it where it is another one than that of the call: to decrypt a parameter takes ``kms:Decrypt`` too.
+    """
     if code not in _DENIED:
         return None
     named = _ACTION.search(message)
-    return named[1] if named else error.operation_name
+    if named is None and "KMS" in message:
+        return "kms:Decrypt"
+    return named[1] if named else action
 
 
 # The log --------------------------------------------------------------------------------------------------------------
@@ -163,7 +168,7 @@ def quoted(term: str) -> str:
 
 
 def _log(deployment: Deployment, group: str, pattern: str, since_ms: int) -> Iterator[tuple[str, int]]:
-    with reading(f"the log {group}"):
+    with reading(f"the log {group}", "logs:FilterLogEvents"):
         pages = deployment.client("logs").get_paginator("filter_log_events")
         for page in pages.paginate(logGroupName=group, filterPattern=pattern, startTime=max(since_ms, 0)):
             for each in page["events"]:
@@ -225,7 +230,7 @@ def mode(deployment: Deployment) -> DeliveryMode:
     Raises:
         Unreadable: its settings could not be read.
     """
-    with reading("the sender's settings"):
+    with reading("the sender's settings", "lambda:GetFunctionConfiguration"):
         return deployment.settings("Sender").delivery_mode
 
 
@@ -235,7 +240,7 @@ def schedule(deployment: Deployment, now_ms: int) -> Schedule:
     Raises:
         Unreadable: AWS did not say.
     """
-    with reading("the sender's schedule"):
+    with reading("the sender's schedule", "scheduler:GetSchedule"):
         held = deployment.client("scheduler").get_schedule(Name=deployment.resources["SenderRun"])
     found = Schedule(held["ScheduleExpression"], held.get("State", "ENABLED") == "ENABLED")
     return Schedule(found.expression, found.enabled, last_run_ms(deployment, now_ms, found.every))
@@ -258,7 +263,7 @@ def circuit(deployment: Deployment) -> Circuit | None:
     Raises:
         Unreadable: the ledger could not be read.
     """
-    with reading("the ledger"):
+    with reading("the ledger", "dynamodb:GetItem"):
         answer = deployment.client("dynamodb").get_item(
             TableName=deployment.resources["Ledger"], Key={"pk": {"S": CIRCUIT}}, ConsistentRead=True
         )
@@ -309,7 +314,7 @@ def depth(deployment: Deployment, queue: str) -> Depth | None:
     if url is None:
         return None
     names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
-    with reading(f"the queue {queue}"):
+    with reading(f"the queue {queue}", "sqs:GetQueueAttributes"):
         held = deployment.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
     return Depth(*(int(held[name]) for name in names))
 
@@ -340,7 +345,7 @@ def parked(deployment: Deployment) -> list[Parked]:
         Unreadable: S3 did not list them.
     """
     bucket = deployment.resources["ParkingBucket"]
-    with reading("the parking bucket"):
+    with reading("the parking bucket", "s3:ListBucket"):
         pages = deployment.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
         found = [each for page in pages for each in page.get("Contents", [])]
     held = [
@@ -363,7 +368,7 @@ def is_parked(deployment: Deployment, key: str) -> bool:
     Raises:
         Unreadable: S3 did not say.
     """
-    with reading("the parking bucket"):
+    with reading("the parking bucket", "s3:ListBucket"):
         answer = deployment.client("s3").list_objects_v2(
             Bucket=deployment.resources["ParkingBucket"], Prefix=key, MaxKeys=1
         )

@@ -88,11 +88,11 @@ def find(deployment: Deployment, name: str, since_ms: int, asked: Asked) -> Foun
     found = Found()
 
     def by_keys(keys: Sequence[str]) -> list[Entry]:
-        with reading("the ledger"):
+        with reading("the ledger", "dynamodb:BatchGetItem"):
             return entries.by_keys(deployment, keys)
 
     def scanned() -> list[Entry]:
-        with reading("the whole ledger"):
+        with reading("the whole ledger", "dynamodb:Scan"):
             return entries.named(deployment, name)
 
     def logged(text: str) -> list[Line]:
