@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz coverage lint check fix build same deploy clean
+.PHONY: help setup demo up test fuzz bench coverage lint check fix build same deploy clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -28,6 +28,9 @@ test: setup ## All tests, on the local AWS
 fuzz: setup ## Break deliveries for minutes, with a new seed each time (SEED=… repeats one, MUTATIONS=… how often each)
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	SEED=$$seed MUTATIONS=$${MUTATIONS:-1000} $(RUN) pytest -n 2 tests/properties/test_mutations.py tests/properties/test_custom_mutations.py
+
+bench: setup ## Figures: how few requests it takes to find the bad events of a batch, beside what others do
+	@$(RUN) tools.bench
 
 lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(RUN) ruff format --check .

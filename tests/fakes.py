@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conversion_relay import event
+from conversion_relay.circuit import Circuit
 from conversion_relay.ledger import Contended, LedgerUnavailable, Stored
 from conversion_relay.openai import Accepted, Answer, Problem, Rejected
 from conversion_relay.parking import ParkingUnavailable
@@ -91,6 +92,23 @@ class FakeLedger:
     lost: set[str] = field(default_factory=set)
     journal: list[str] = field(default_factory=list)
     items: dict[str, Stored] = field(default_factory=dict)
+    open: Circuit | None = None
+    circuit_lost: bool = False
+
+    def circuit(self) -> Circuit | None:
+        if self.circuit_lost:
+            raise LedgerUnavailable("DynamoDB could not read the circuit (ThrottlingException)")
+        return self.open
+
+    def open_circuit(self, circuit: Circuit) -> None:
+        if self.circuit_lost:
+            raise LedgerUnavailable("DynamoDB could not note how OpenAI answers (ThrottlingException)")
+        self.open = circuit
+
+    def close_circuit(self, now_ms: int) -> None:  # noqa: ARG002 - the port's signature
+        if self.circuit_lost:
+            raise LedgerUnavailable("DynamoDB could not note how OpenAI answers (ThrottlingException)")
+        self.open = None
 
     def stored(self, key: str) -> Stored | None:
         if key in self.lost:

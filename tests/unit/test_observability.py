@@ -138,7 +138,7 @@ def runs() -> list[dict[str, Any]]:
     return lines_of(
         "observability.ran(Run(received=3, sent=3, requests=1, oldest_ms=60_000))",
         "observability.ran(Run(blocked='Put another key. (HTTP 401)', waiting=5, oldest_ms=7_200_000))",
-        "observability.ran(Run(retry='HTTP 503', waiting=5, oldest_ms=1_999))",
+        "observability.ran(Run(retry='OpenAI could not take events (HTTP 503)', waiting=5, oldest_ms=1_999))",
         "observability.ran(Run(rejected=2, rejections=Counter({'data.amount: bad': 2}), expired=1))",
         "observability.ran(Run(sent=1, notes=['OpenAI says 0 accepted of 1 sent.']))",
     )
@@ -149,7 +149,7 @@ def runs() -> list[dict[str, Any]]:
     [
         (0, "INFO", "run finished"),
         (1, "ERROR", "Put another key. (HTTP 401)"),
-        (2, "WARNING", "OpenAI could not be reached: HTTP 503"),
+        (2, "WARNING", "OpenAI could not take events (HTTP 503)"),
         (3, "WARNING", "run finished"),
         (4, "WARNING", "run finished"),
     ],
@@ -173,7 +173,7 @@ def test_metrics_of_runs(runs: list[dict[str, Any]]) -> None:
     zero = {"Sent": 0, "Rejected": 0, "Expired": 0, "Blocked": 0, "OldestUnsentSeconds": 0}
 
     assert [metrics_of(line) for line in runs[1::2]] == [
-        zero | {"Sent": 3},
+        zero | {"Sent": 3, "OldestUnsentSeconds": 60},
         zero | {"Blocked": 1, "OldestUnsentSeconds": 7_200},
         zero | {"OldestUnsentSeconds": 1},
         zero | {"Rejected": 2, "Expired": 1},

@@ -28,6 +28,7 @@ from tests.fakes import NOW_MS, an_order
 from tools.stand_in import StandIn
 
 KEY, PIXEL = "sk-svcacct-conversions", "Qm7TzV4kRw2LpX9sNdB3Yh"
+NOT_THE_API = Blocked(200, "OpenAI answers in a way that the contract does not know. Compare OpenAiEndpoint with it.")
 
 # Every status that HTTP knows. One that is missing here fails the test below.
 MEANING: dict[range, type] = {
@@ -230,15 +231,15 @@ def test_nobody_listens(session: requests.Session) -> None:
     ("raw", "result"),
     [
         (b"", Accepted(None)),
-        (b"ok", Accepted(None)),
-        (b"[1]", Accepted(None)),
-        (b"null", Accepted(None)),
-        (b"[" * 100_000, Accepted(None)),
+        (b"ok", NOT_THE_API),
+        (b"[1]", NOT_THE_API),
+        (b"null", NOT_THE_API),
+        (b"[" * 100_000, NOT_THE_API),
         (b'{"accepted_events": "1"}', Accepted(None)),
         (b'{"accepted_events": true}', Accepted(None)),
         (b'{"accepted_events": 1.0}', Accepted(None)),
-        (b'{"accepted_events": ' + b"9" * 5_000 + b"}", Accepted(None)),
-        (b"\xff\xfe", Accepted(None)),
+        (b'{"accepted_events": ' + b"9" * 5_000 + b"}", NOT_THE_API),
+        (b"\xff\xfe", NOT_THE_API),
         (b'{"accepted_events": 0}', Accepted(0)),
     ],
     ids=lambda each: repr(each)[:30],
@@ -388,17 +389,17 @@ def test_refusal_of_the_request_itself_blocks(error: object, about_the_request: 
 def test_retry_after(value: str | None, seconds: int | None) -> None:
     headers = {"Date": "Sun, 22 Nov 2026 06:00:00 GMT"} | ({"Retry-After": value} if value is not None else {})
 
-    assert answer(429, {}, headers, 1) == Retry("HTTP 429", seconds)
+    assert answer(429, {}, headers, 1) == Retry("HTTP 429", seconds, busy=True)
 
 
 def test_retry_after_a_date_needs_the_servers_own_date() -> None:
-    assert answer(503, {}, {"Retry-After": "Sun, 22 Nov 2026 06:05:00 GMT"}, 1) == Retry("HTTP 503", None)
+    assert answer(503, {}, {"Retry-After": "Sun, 22 Nov 2026 06:05:00 GMT"}, 1) == Retry("HTTP 503", None, busy=True)
 
 
 def test_retry_after_over_http(stand_in: StandIn, session: requests.Session) -> None:
     stand_in.fail(status=429, retry_after="7")
 
-    assert api(session, stand_in.url).send([event_json()]) == Retry("HTTP 429", 7)
+    assert api(session, stand_in.url).send([event_json()]) == Retry("HTTP 429", 7, busy=True)
 
 
 # Requests.

@@ -1,24 +1,20 @@
-"""One run of the sender: what goes out, what ends how, and what stays where it is. Properties P1 to P4 and P8."""
+"""One run of the sender: what goes out, what ends how, and what stays where it is. Properties P1, P2 and P4."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
-import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conversion_relay.event import MAX_AHEAD_MS, MAX_PAST_MS, parse
 from conversion_relay.ledger import Stored
-from conversion_relay.openai import Accepted, Answer, Blocked, OpenAi, Problem, Rejected, Retry, request_body
+from conversion_relay.openai import Accepted, Answer, Blocked, Rejected, Retry, request_body
 from conversion_relay.queue import Message
-from conversion_relay.sender import Run, Sender
-from conversion_relay.settings import DeliveryMode
+from conversion_relay.sender import Run
 from tests.fakes import (
     NOW_MS,
-    FakeDeadLetters,
     FakeLedger,
     FakeOpenAi,
     FakeQueue,
@@ -27,71 +23,8 @@ from tests.fakes import (
     hides_poison,
     names_poison,
 )
+from tests.unit.sending import World, a_world, countdown, key
 from tools.stand_in import StandIn
-
-KEY, PIXEL = "sk-svcacct-conversions", "Qm7TzV4kRw2LpX9sNdB3Yh"
-
-
-@dataclass
-class World:
-    """Everything around one run, in memory. ``time`` passes only where a test lets it."""
-
-    queue: FakeQueue
-    openai: Any
-    ledger: FakeLedger = field(default_factory=FakeLedger)
-    dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
-    now_ms: int = NOW_MS
-    remaining_ms: Callable[[], int] = lambda: 240_000
-    mode: DeliveryMode = "live"
-
-    def run(self) -> Run:
-        sender = Sender(
-            self.queue, self.dead_letters, self.ledger, self.openai, lambda: self.now_ms, self.remaining_ms, self.mode
-        )
-        return sender.drain()
-
-    @property
-    def nothing_consumed(self) -> bool:
-        return not self.ledger.ends and not self.queue.journal and not self.dead_letters.kept
-
-
-def a_world(*numbers: int, judge: Callable[[list[dict[str, Any]]], Answer] | None = None) -> World:
-    return World(FakeQueue([a_message(number) for number in numbers]), FakeOpenAi(judge))
-
-
-def key(number: int) -> str:
-    return f"order_created#shopify:{number}"
-
-
-def countdown(*left_ms: int) -> Callable[[], int]:
-    """Remaining times, one a question; the last one stays."""
-    left = list(left_ms)
-    return lambda: left.pop(0) if len(left) > 1 else left[0]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StandIn]:
-    with StandIn(keys=[KEY], pixels=[PIXEL], clock=lambda: NOW_MS) as stand_in:
-        yield stand_in
-
-
-@pytest.fixture
-def stand_in(server: StandIn) -> StandIn:
-    server.reset()
-    return server
-
-
-@pytest.fixture
-def over_http(stand_in: StandIn) -> Iterator[Callable[..., World]]:
-    """A world with the strict stand-in for OpenAI behind real HTTP."""
-    with requests.Session() as session:
-
-        def make(messages: Sequence[Message], key: str = KEY, pixel: str = PIXEL) -> World:
-            api = OpenAi(session, f"{stand_in.url}/v1/events", pixel, key, validate_only=False)
-            return World(FakeQueue(messages), api)
-
-        yield make
-
 
 # The good way.
 
@@ -107,7 +40,7 @@ def test_happy_path(over_http: Any, stand_in: StandIn) -> None:
     assert [kept["event"] for kept in stand_in.events()] == [an_order(number) for number in range(3)]
     assert world.ledger.ends == {key(number): [("sent", "accepted by OpenAI")] for number in range(3)}
     assert world.queue.held == {}
-    assert run == Run(received=3, sent=3, requests=1, oldest_ms=60_000)
+    assert run == Run(received=3, sent=3, requests=1)
 
 
 def test_validate_mode_says_that_nothing_was_counted() -> None:
@@ -310,9 +243,9 @@ def test_freshness_exactly_at_the_margins(over_http: Any, stand_in: StandIn, age
     if end == "sent":
         assert (run.sent, run.expired, run.waiting, world.queue.held) == (2, 0, 0, {})
     elif end == "expired":
-        hours = age_ms // 3_600_000
+        age = "6 d 23 h" if age_ms < MAX_PAST_MS else "63 d 0 h"
         assert (run.sent, run.expired, run.waiting, world.queue.held) == (1, 1, 0, {})
-        assert world.ledger.ends[key(1)] == [("expired", f"{hours} h old when it could have been sent")]
+        assert world.ledger.ends[key(1)] == [("expired", f"{age} old when it could have been sent")]
     else:
         assert (run.sent, run.expired, run.waiting, list(world.queue.held)) == (1, 0, 1, ["m1"])
         assert world.queue.released == [(key(1), 600)]
@@ -434,218 +367,6 @@ def test_dead_letter_queue_down_keeps_the_message() -> None:
     assert run.notes == ["SQS could not keep a dead letter (EndpointConnectionError)"]
 
 
-# Poison (P3).
-
-
-@pytest.mark.parametrize("errors", ["first", "all"])
-def test_named_poison_event_among_a_thousand(over_http: Any, stand_in: StandIn, errors: str) -> None:
-    # Given an event that the model would never let out, by a defect of ours, among 999 good ones
-    bad = Message(key(500), json.dumps(an_order(500, data={"type": "contents", "amount": -1})), "m500/1")
-    world = over_http([*map(a_message, range(500)), bad, *map(a_message, range(501, 1000))])
-    stand_in.switch(errors=errors)
-
-    # When the sender runs
-    run = world.run()
-
-    # Then one further request has sent all the others, and the bad one is kept with its reason
-    assert (run.requests, run.sent, run.rejected, world.queue.held) == (2, 999, 1, {})
-    assert world.ledger.ends[key(500)] == [("rejected", "data.amount: x_test_invalid_value")]
-    assert run.rejections == {"data.amount: x_test_invalid_value": 1}
-
-
-def test_unnamed_poison_event_among_a_thousand() -> None:
-    world = a_world(*range(1000), judge=hides_poison(617))
-
-    run = world.run()
-
-    assert (run.sent, run.rejected, world.queue.held) == (999, 1, {})
-    assert world.ledger.ends[key(617)] == [("rejected", "HTTP 400")]
-    assert run.requests <= 2 * 10 + 1
-
-
-@pytest.mark.parametrize(
-    "judge",
-    [names_poison(0, 3, 4, 9), names_poison(0, 3, 4, 9, first_only=True), hides_poison(0, 3, 4, 9)],
-    ids=["all named", "the first named", "none named"],
-)
-def test_several_poison_events(judge: Any) -> None:
-    world = a_world(*range(10), judge=judge)
-
-    run = world.run()
-
-    assert sorted(world.openai.accepted) == [f"shopify:{n}" for n in (1, 2, 5, 6, 7, 8)]
-    assert {n for n in range(10) if world.ledger.ends[key(n)][0][0] == "rejected"} == {0, 3, 4, 9}
-    assert (run.sent, run.rejected, run.stopped, world.queue.held) == (6, 4, False, {})
-
-
-def test_hundreds_of_poison_events_named_one_at_a_time() -> None:
-    # Given more than Python's stack would hold, if each were a call inside the one before
-    world = a_world(*range(601), judge=names_poison(*range(600), first_only=True))
-
-    run = world.run()
-
-    assert (run.sent, run.rejected, run.requests, world.queue.held) == (1, 600, 601, {})
-
-
-def test_named_and_unnamed_poison_together() -> None:
-    def judge(batch: list[dict[str, Any]]) -> Answer:
-        answer = names_poison(2)(batch)
-        return answer if isinstance(answer, Rejected) else hides_poison(5)(batch)
-
-    world = a_world(*range(8), judge=judge)
-    run = world.run()
-
-    assert (run.sent, run.rejected) == (6, 2)
-    assert world.ledger.ends[key(2)] == [("rejected", "data.amount: bad_amount")]
-    assert world.ledger.ends[key(5)] == [("rejected", "HTTP 400")]
-
-
-def test_poison_alone_is_rejected() -> None:
-    world = a_world(1, judge=hides_poison(1))
-
-    run = world.run()
-
-    assert (run.rejected, run.blocked, world.queue.held) == (1, None, {})
-
-
-def test_a_reason_without_code_or_field() -> None:
-    problems = [Problem(0, "events[0]", None), Problem(1, "events[1].data.amount", None)]
-    world = a_world(0, 1, 2, judge=lambda batch: Rejected(400, problems) if len(batch) == 3 else Accepted(len(batch)))
-
-    world.run()
-
-    assert [world.ledger.ends[key(n)][0] for n in range(3)] == [
-        ("rejected", "event"),
-        ("rejected", "data.amount"),
-        ("sent", "accepted by OpenAI"),
-    ]
-
-
-# What is no trait of the events consumes none of them (P8).
-
-
-def test_all_refused_without_a_name_blocks_and_consumes_nothing() -> None:
-    world = a_world(*range(7), judge=lambda _: Rejected(400))
-
-    run = world.run()
-
-    assert run.blocked is not None
-    assert "check key, PixelId and endpoint" in run.blocked
-    assert (run.sent, run.rejected, run.waiting) == (0, 0, 7)
-    assert world.nothing_consumed
-
-
-def test_refused_without_a_name_and_then_an_outage_consumes_nothing() -> None:
-    # Given a gateway that refuses everything, and then is not there at all: no event has ever passed
-    answers = [Rejected(400), Rejected(400), Rejected(400), Retry("HTTP 503")]
-    world = a_world(*range(4), judge=lambda _: answers.pop(0))
-
-    run = world.run()
-
-    assert (run.retry, run.blocked, run.waiting) == ("HTTP 503", None, 4)
-    assert world.nothing_consumed
-
-
-def test_refused_without_a_name_until_time_is_short_blocks() -> None:
-    world = a_world(*range(1000), judge=lambda _: Rejected(400))
-    world.remaining_ms = countdown(240_000, *[200_000] * 15, 29_000)
-
-    run = world.run()
-
-    assert (run.requests, run.waiting) == (14, 1000)
-    assert run.blocked is not None
-    assert world.nothing_consumed
-
-
-@pytest.mark.parametrize(("credentials", "status"), [({"key": "sk-wrong"}, 401), ({"pixel": "unknown"}, 403)])
-def test_p8_wrong_key_or_pixel_stops_after_one_request(
-    over_http: Any, stand_in: StandIn, credentials: dict[str, str], status: int
-) -> None:
-    # Given more than one batch
-    world = over_http([a_message(number) for number in range(2500)], **credentials)
-
-    # When OpenAI refuses key or pixel
-    run = world.run()
-
-    # Then that is said, and every event waits
-    assert [request["status"] for request in stand_in.requests()] == [status]
-    assert run.blocked is not None
-    assert run.blocked.endswith(f"(HTTP {status})")
-    assert (run.sent, run.rejected, run.expired, run.waiting) == (0, 0, 0, 1000)
-    assert world.nothing_consumed
-    assert len(world.queue.held) == 2500
-
-
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 302, 404, 405, 451])
-def test_p8_outage_consumes_nothing(over_http: Any, stand_in: StandIn, status: int) -> None:
-    world = over_http([a_message(number) for number in range(20)])
-    stand_in.fail(status=status, times=None, body="text")
-
-    run = world.run()
-
-    assert (run.stopped, run.requests, run.waiting) == (True, 1, 20)
-    assert world.nothing_consumed
-
-    # And once it is over, everything is sent
-    stand_in.reset()
-    world.queue.let_visibility_end()
-    assert world.run().sent == 20
-
-
-def test_p8_no_answer_consumes_nothing(over_http: Any, stand_in: StandIn) -> None:
-    world = over_http([a_message(1)])
-    stand_in.fail(drop="before")
-
-    run = world.run()
-
-    assert run.retry == "no answer (ConnectionError)"
-    assert world.nothing_consumed
-
-
-def test_p8_an_outage_in_the_middle_keeps_what_was_not_sent() -> None:
-    # Given two batches and an outage after the first
-    world = a_world(*range(500))
-    world.queue = FakeQueue([a_message(n, type="custom", custom_event_name="q", data={"type": "custom", "x": "n" * 9_000}) for n in range(500)])  # fmt: skip # noqa: E501
-    world.openai.judge = lambda batch: Accepted(len(batch)) if len(world.openai.requests) == 1 else Retry("HTTP 503")
-
-    # When the sender runs
-    run = world.run()
-
-    # Then the first batch is settled and the second waits
-    assert (run.sent + run.waiting, run.requests) == (500, 2)
-    assert len(world.queue.held) == run.waiting > 0
-    assert world.ledger.count("sent") == run.sent
-
-
-@pytest.mark.parametrize("stop", [Blocked(401, "Put another key."), Retry("HTTP 503")])
-def test_p8_a_stop_while_poison_is_isolated_keeps_the_rest(stop: Answer) -> None:
-    # Given unnamed poison in the first quarter, and a stop after the first events have passed
-    def judge(batch: list[dict[str, Any]]) -> Answer:
-        return stop if len(world.openai.requests) > 4 else hides_poison(3)(batch)
-
-    world = a_world(*range(8), judge=judge)
-
-    # When the sender runs
-    run = world.run()
-
-    # Then only those that passed are consumed
-    assert world.openai.requests[:4] == [
-        [f"shopify:{n}" for n in some] for some in (range(8), range(4), (0, 1), (2, 3))
-    ]
-    assert (run.sent, run.rejected, run.waiting) == (2, 0, 6)
-    assert sorted(world.ledger.ends) == [key(0), key(1)]
-
-
-def test_queue_down_is_said() -> None:
-    world = a_world(1)
-    world.queue.outage = True
-
-    run = world.run()
-
-    assert run.retry == "SQS could not hand out messages (EndpointConnectionError)"
-    assert world.nothing_consumed
-
-
 # Counting and settling.
 
 
@@ -732,14 +453,46 @@ def test_time_runs_short_between_batches() -> None:
 def test_time_runs_short_while_poison_is_isolated_keeps_what_is_known() -> None:
     # Given more poison than there is time to find, named one at a time
     world = a_world(*range(100), judge=names_poison(*range(90), first_only=True))
-    world.remaining_ms = countdown(240_000, *[200_000] * 11, 30_000)
+    world.remaining_ms = countdown(240_000, *[200_000] * 13, 30_000)
 
     # When the sender runs
     run = world.run()
 
-    # Then what was named is rejected, and the others wait for the next run
-    assert (run.rejected, run.sent, run.waiting, run.stopped) == (10, 0, 90, False)
-    assert len(world.queue.held) == 90
+    # Then what was named and checked is rejected, and the others wait for the next run
+    assert (run.requests, run.rejected, run.sent, run.waiting, run.stopped) == (12, 5, 0, 95, False)
+    assert len(world.queue.held) == 95
+
+
+def test_a_ledger_that_goes_away_stops_the_run() -> None:
+    # Given a thousand events and more, and a ledger that takes no end any more
+    world = a_world(*range(1500))
+    world.ledger.lost = {key(number) for number in range(1500)}
+
+    # When the sender runs
+    run = world.run()
+
+    # Then it does not go on sending what nobody writes down
+    assert (run.requests, run.sent, len(world.queue.held)) == (1, 0, 1500)
+    assert run.retry == "DynamoDB could not settle the conversion (ThrottlingException)"
+
+
+def test_a_ledger_that_cannot_be_read_at_the_start_stops_the_run() -> None:
+    world = a_world(1)
+    world.ledger.circuit_lost = True
+
+    run = world.run()
+
+    assert (run.retry, run.requests) == ("DynamoDB could not read the circuit (ThrottlingException)", 0)
+    assert world.nothing_consumed
+
+
+def test_the_oldest_unsent_event_is_the_one_that_stays() -> None:
+    world = a_world()
+    old, older = (a_message(n, timestamp_ms=NOW_MS - n * 3_600_000) for n in (2, 3))
+    world.queue = FakeQueue([a_message(1), old, older])
+    world.ledger.lost = {old.key}
+
+    assert world.run().oldest_ms == 2 * 3_600_000
 
 
 # Properties over whole lives of the queue.

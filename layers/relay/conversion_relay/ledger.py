@@ -6,6 +6,7 @@ Items of the table, told apart by their key ``pk``::
     memory#cart#shopify:Z2NwLXVz…         a fact for a later delivery, with its version
     privacy#shopify:e1a0788a…             a privacy request that functions/privacy carries out
     fetch#stripe:evt_65SN…                an object that functions/fetch gets from the platform
+    circuit#openai                        why the sender holds back, and since when
 
 ``status`` of a conversion::
 
@@ -29,6 +30,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from conversion_relay.circuit import Circuit
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -42,6 +45,7 @@ DAY_S: Final = 86_400
 Recorded = Literal["recorded", "duplicate"]
 Settled = Literal["sent", "rejected", "expired", "fetched"]
 TO_FETCH: Final = "to_fetch"
+_CIRCUIT_KEY: Final[Any] = {"pk": {"S": "circuit#openai"}}
 
 AMEND_MARGIN_MS: Final = 60_000
 """Amending ends this long before the hold does. It covers how far the clocks of two functions may differ (AWS keeps
@@ -295,6 +299,44 @@ class Ledger:
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 return
+
+    def circuit(self) -> Circuit | None:
+        """The circuit to OpenAI, if it is open."""
+        with _available("read the circuit"):
+            item = self._client.get_item(TableName=self._table, Key=_CIRCUIT_KEY, ConsistentRead=True).get("Item")
+        if item is None or item["state"]["S"] not in ("blocked", "outage"):
+            return None
+        return Circuit(
+            state="blocked" if item["state"]["S"] == "blocked" else "outage",
+            advice=item["advice"]["S"],
+            since_ms=int(item["since_ms"]["N"]),
+            until_ms=int(item["until_ms"]["N"]),
+            oldest_ms=int(item["oldest_ms"]["N"]),
+        )
+
+    def open_circuit(self, circuit: Circuit) -> None:
+        """Let later runs of the sender know that OpenAI blocks or is out."""
+        self._set_circuit(
+            state={"S": circuit.state},
+            advice={"S": circuit.advice},
+            since_ms={"N": str(circuit.since_ms)},
+            until_ms={"N": str(circuit.until_ms)},
+            oldest_ms={"N": str(circuit.oldest_ms)},
+        )
+
+    def close_circuit(self, now_ms: int) -> None:
+        """OpenAI is back. When it had stopped stays there to be read."""
+        self._set_circuit(state={"S": "closed"}, closed_ms={"N": str(now_ms)})
+
+    def _set_circuit(self, **attributes: Any) -> None:
+        with _available("note how OpenAI answers"):
+            self._client.update_item(
+                TableName=self._table,
+                Key=_CIRCUIT_KEY,
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in attributes),
+                ExpressionAttributeNames={f"#{name}": name for name in attributes},
+                ExpressionAttributeValues={f":{name}": value for name, value in attributes.items()},
+            )
 
 
 Outgoing = tuple[str, str, int]

@@ -68,7 +68,7 @@ def ran(run: Run) -> None:
     """The line and the metrics of one run of the sender."""
     level = logger.error if run.blocked else logger.warning if run.retry or run.notes or run.rejected else logger.info
     level(
-        run.blocked or (f"OpenAI could not be reached: {run.retry}" if run.retry else "run finished"),
+        run.blocked or run.retry or "run finished",
         extra={
             "received": run.received,
             "sent": run.sent,
@@ -85,7 +85,7 @@ def ran(run: Run) -> None:
     for name, value in {"Sent": run.sent, "Rejected": run.rejected, "Expired": run.expired}.items():
         metrics.add_metric(name, MetricUnit.Count, value)
     metrics.add_metric("Blocked", MetricUnit.Count, 1 if run.blocked else 0)
-    metrics.add_metric("OldestUnsentSeconds", MetricUnit.Seconds, run.oldest_ms // 1000 if run.stopped else 0)
+    metrics.add_metric("OldestUnsentSeconds", MetricUnit.Seconds, run.oldest_ms // 1000)
     metrics.flush_metrics()
 
 

@@ -2,10 +2,10 @@
 
 Answers, by what the sender does next::
 
-    Accepted   200: the batch is in the pipeline
+    Accepted   200, 201, 202: the batch is in the pipeline
     Rejected   400, 413, 422: something in the batch is wrong; isolate it
-    Blocked    401, 403, other 4xx, 3xx: key, pixel or endpoint; stop, alarm, keep everything
-    Retry      408, 425, 429, 5xx, timeouts: stop, keep everything, come again
+    Blocked    401, 403, other 4xx, 3xx, a page in place of JSON: key, pixel or endpoint; stop, alarm, keep everything
+    Retry      408, 425, 429, 5xx, timeouts: stop, keep everything, come again; 429 and 503 first after a short wait
 
 The API documents no answers; they were observed (contract, section 2). Status and ``error.code`` decide, never
 ``error.type``: the 403 for an unknown pixel says "server_error".
@@ -42,6 +42,12 @@ class Problem:
     param: str
     code: str | None
 
+    @property
+    def reason(self) -> str:
+        """The field and the code, for the ledger: ``data.amount: invalid_amount``."""
+        field_name = self.param.partition(".")[2] or "event"
+        return f"{field_name}: {self.code}" if self.code else field_name
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -52,26 +58,34 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The whole batch was refused for something in it; ``problems`` name the events, when the answer does."""
+    """The whole batch was refused for something in it; ``problems`` name the events, when the answer does.
+
+    ``explained``: the answer has the form of the API's errors. A gateway on the way says 400 and 413 too.
+    """
 
     status: int
     problems: Sequence[Problem] = field(default=())
+    explained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Nothing can be sent until a person acts; ``advice`` says how."""
+    """Nothing can be sent until a person acts; ``advice`` says how. ``status`` is None where no one answer says it."""
 
-    status: int
+    status: int | None
     advice: str
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not now. ``after_s`` is the wait that the API asked for, in seconds. The batch may have been taken already."""
+    """Not now. ``after_s`` is the wait that the API asked for, in seconds. The batch may have been taken already.
+
+    ``busy``: the API is there and asks for patience (429, 503); asking again soon makes sense.
+    """
 
     reason: str
     after_s: int | None = None
+    busy: bool = False
 
 
 Answer = Accepted | Rejected | Blocked | Retry
@@ -121,10 +135,10 @@ class OpenAi:
         except requests.RequestException as error:
             return Retry(f"no answer ({type(error).__name__})")
         try:
-            body = response.json()
+            body = response.json() if response.content else {}
         except (ValueError, RecursionError):
             body = None
-        return answer(response.status_code, body if isinstance(body, dict) else {}, response.headers, len(events))
+        return answer(response.status_code, body if isinstance(body, dict) else None, response.headers, len(events))
 
 
 def request_body(events: Sequence[str], *, validate_only: bool) -> bytes:
@@ -135,25 +149,30 @@ def request_body(events: Sequence[str], *, validate_only: bool) -> bytes:
     return f'{head}"events":[{",".join(events)}]}}'.encode()
 
 
-def answer(status: int, body: Mapping[str, Any], headers: Mapping[str, str], sent: int) -> Answer:
-    """Status, body and headers of a response as what to do next. ``sent`` is the number of events in the request."""
+def answer(status: int, body: Mapping[str, Any] | None, headers: Mapping[str, str], sent: int) -> Answer:
+    """Status, body and headers of a response as what to do next. ``sent`` is the number of events in the request.
+
+    ``body`` is None when it is not a JSON object; one that is empty is taken as an empty object.
+    """
     if status in (200, 201, 202):
+        if body is None:  # a login page or the like: nobody has taken the events
+            return Blocked(status, _ADVICE_ELSE)
         count = body.get("accepted_events")
         return Accepted(count if isinstance(count, int) and not isinstance(count, bool) else None)
     if status in (400, 413, 422):
-        problems = _problems(body, sent)
-        if not problems and _is_about_the_request(body):
+        error = (body or {}).get("error")
+        if not isinstance(error, dict):
+            return Rejected(status, explained=False)
+        problems = _problems(error, sent)
+        if not problems and _is_about_the_request(error):
             return Blocked(status, _ADVICE_REQUEST)
         return Rejected(status, problems)
     if status in (408, 425, 429) or status >= 500:
-        return Retry(f"HTTP {status}", _retry_after_s(headers))
+        return Retry(f"HTTP {status}", _retry_after_s(headers), busy=status in (429, 503))
     return Blocked(status, _ADVICE.get(status, _ADVICE_ELSE))
 
 
-def _problems(body: Mapping[str, Any], sent: int) -> tuple[Problem, ...]:
-    error = body.get("error")
-    if not isinstance(error, dict):
-        return ()
+def _problems(error: Mapping[str, Any], sent: int) -> tuple[Problem, ...]:
     inner = error.get("errors")
     leaves = [each for each in inner if isinstance(each, dict)] if isinstance(inner, list) else []
     found: dict[int, Problem] = {}
@@ -168,10 +187,7 @@ def _problems(body: Mapping[str, Any], sent: int) -> tuple[Problem, ...]:
     return tuple(found[index] for index in sorted(found))
 
 
-def _is_about_the_request(body: Mapping[str, Any]) -> bool:
-    error = body.get("error")
-    if not isinstance(error, dict):
-        return False
+def _is_about_the_request(error: Mapping[str, Any]) -> bool:
     param, message = error.get("param"), error.get("message")
     if isinstance(param, str):
         return not param.startswith("events[")

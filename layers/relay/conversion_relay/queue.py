@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,11 +49,12 @@ class Message:
 
 
 class Queue:
-    """Forwards, drains and deletes; decides nothing."""
+    """Forwards, drains and deletes; decides nothing. ``pool`` makes the executor of parallel calls."""
 
-    def __init__(self, client: SQSClient, url: str) -> None:
+    def __init__(self, client: SQSClient, url: str, pool: Callable[[int], Executor] = ThreadPoolExecutor) -> None:
         self._client = client
         self._url = url
+        self._pool = pool
 
     def forward(self, conversions: Sequence[tuple[str, str, int]], now_ms: int) -> None:
         """Put conversions (ledger key, event JSON, end of the hold in Unix ms or 0) on the queue, ten at a time.
@@ -100,7 +101,7 @@ class Queue:
         """
         receives = max(1, min(PARALLEL, -(-most // BATCH)))
         messages: list[Message] = []
-        with ThreadPoolExecutor(receives) as pool:
+        with self._pool(receives) as pool:
             give_up = time.monotonic() + DRAIN_S
             while len(messages) < most and time.monotonic() < give_up:
                 missing = min(most - len(messages), receives * BATCH)
@@ -142,7 +143,7 @@ class Queue:
         batches = [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)]
         if not batches:
             return 0
-        with ThreadPoolExecutor(min(PARALLEL, len(batches))) as pool:
+        with self._pool(min(PARALLEL, len(batches))) as pool:
             return sum(pool.map(self._delete, batches))
 
     def _delete(self, batch: Sequence[Message]) -> int:

@@ -4,27 +4,43 @@ An event's end is written to the ledger before its message is deleted::
 
     receive ─▶ send ─▶ settle ─▶ delete
             │       │         └ crash: sent again with the same bytes, OpenAI drops it; settled again
-            │       └ crash: the same
+            │       └ crash, or no answer: the same
             └ crash: handed out again
 
 A held event may have been amended since it was put on the queue, so it is taken from the ledger. It is final by then.
+
+When OpenAI blocks or is out, a circuit is opened, which later runs find in the ledger::
+
+    closed ─ 401, 403, 5xx, no answer; 429 and 503 after short waits ─▶ open: the run ends, nothing is consumed
+    open ─ a run sends ten events at most ─▶ no again ─▶ open: one request a run
+                                          └▶ accepted, or refused by name ─▶ closed: the run goes on
+    open, and OpenAI has named a time (Retry-After) ─▶ no receive and no request before it
+
+So an outage costs the receives of ten messages a run, whatever waits behind them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import random
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
-from conversion_relay.event import MAX_EVENTS, age_problem
+from conversion_relay.circuit import Circuit
+from conversion_relay.event import MAX_EVENTS, MAX_PAST_MS, age_problem
+from conversion_relay.isolation import Isolation, Stopped
 from conversion_relay.ledger import LedgerUnavailable, Settled
-from conversion_relay.openai import MAX_REQUEST_BYTES, Accepted, Answer, Blocked, Problem, Rejected, Retry
+from conversion_relay.openai import MAX_REQUEST_BYTES, Accepted, Answer, Blocked, Retry
 from conversion_relay.queue import Message, QueueUnavailable, readable
 from conversion_relay.settings import DeliveryMode
 
 if TYPE_CHECKING:
+    from conversion_relay.isolation import Refusal
     from conversion_relay.ledger import Stored
 
 ACCEPTED: Final[Mapping[DeliveryMode, str]] = {
@@ -34,9 +50,28 @@ ACCEPTED: Final[Mapping[DeliveryMode, str]] = {
 }
 """What the ledger says of an event that OpenAI took, by delivery mode. In shadow mode nothing is sent."""
 TIME_FOR_ONE_BATCH_MS: Final = 60_000
-"""A batch is begun only while this is left: 35 s for the request at worst, the rest to settle and delete."""
+"""A batch is begun only while this is left: 35 s for a request at worst, the rest to settle and delete."""
+TIME_FOR_ONE_REQUEST_MS: Final = 45_000
+"""And so a further request for a part of it."""
 SETTLE_PARALLEL: Final = 10
+"""Ends that are written at the same time."""
 AHEAD_RETRY_S: Final = 600
+PROBE_EVENTS: Final = 10
+"""Messages that a run takes while the circuit is open."""
+BACK_OFF_TRIES: Final = 4
+"""Requests for one group while OpenAI is busy (429, 503)."""
+BACK_OFF_S: Final = 1.0
+BACK_OFF_MOST_S: Final = 20.0
+"""Full jitter: a wait between nothing and a bound, which begins at 1 s and doubles up to 20 s."""
+WAIT_MOST_S: Final = 3600
+"""A Retry-After is honoured up to an hour, then one request asks again: events have 7 days."""
+
+_ADVICE_NOTHING_PASSES: Final = (
+    "OpenAI refuses every event of a batch without naming one: check key, PixelId and endpoint."
+)
+_ADVICE_NOT_THE_API: Final = (
+    "Something that is not the Conversions API refuses requests: compare OpenAiEndpoint, and look for a proxy."
+)
 
 
 class QueuePort(Protocol):
@@ -58,6 +93,9 @@ class LedgerPort(Protocol):
 
     def settle(self, key: str, status: Settled, reason: str, now_ms: int) -> None: ...
     def stored(self, key: str) -> Stored | None: ...
+    def circuit(self) -> Circuit | None: ...
+    def open_circuit(self, circuit: Circuit) -> None: ...
+    def close_circuit(self, now_ms: int) -> None: ...
 
 
 class OpenAiPort(Protocol):
@@ -68,7 +106,9 @@ class OpenAiPort(Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """What one run did. ``notes`` are sentences for people; ``oldest_ms`` is the age of the oldest event."""
+    """What one run did. ``notes`` are sentences for people. ``oldest_ms`` is the age of the oldest event that is known
+    to wait on after the run; ``blocked`` or ``retry`` say why it stopped.
+    """
 
     received: int = 0
     sent: int = 0
@@ -91,7 +131,7 @@ class Run:
 
     @property
     def stopped(self) -> bool:
-        """Whether OpenAI or a queue told the run to stop; what is left waits for the next one."""
+        """Whether OpenAI, the queue or the ledger stopped the run; what is left waits for the next one."""
         return self.blocked is not None or self.retry is not None
 
 
@@ -109,16 +149,12 @@ class Pending:
 
 
 @dataclass(slots=True)
-class Tried:
-    """What came of trying a batch: how many events passed, and which were refused, with the reason."""
-
-    passed: int = 0
-    refused: list[tuple[Pending, str]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class Sender:
-    """One run at a time over injected ports. ``remaining_ms`` says how much of the invocation is left."""
+    """One run at a time over injected ports.
+
+    ``remaining_ms`` says how much of the invocation is left, ``sleep`` waits seconds, ``jitter`` draws between two
+    numbers, ``pool`` makes the executor of parallel calls.
+    """
 
     queue: QueuePort
     dead_letters: DeadLettersPort
@@ -127,23 +163,42 @@ class Sender:
     clock: Callable[[], int]
     remaining_ms: Callable[[], int]
     mode: DeliveryMode = "live"
+    sleep: Callable[[float], object] = time.sleep
+    jitter: Callable[[float, float], float] = random.uniform
+    pool: Callable[[int], Executor] = ThreadPoolExecutor
     run: Run = field(default_factory=Run)
+    _circuit: Circuit | None = None
+    _stopped_by: Blocked | Retry | None = None
+    _has_passed: bool = False
+    _confirmed: int | None = 0
+    _unsent: dict[str, int] = field(default_factory=dict)
 
     def drain(self) -> Run:
         """Send until the queue is empty, time is short, or OpenAI says stop. In shadow mode nothing is touched."""
         if self.mode == "shadow":
             return self.run
+        try:
+            self._circuit = self.ledger.circuit()
+        except LedgerUnavailable as error:
+            # What becomes of the events could not be written down either.
+            self.run.retry = str(error)
+            return self.run
+        if self._circuit is None or self._circuit.until_ms <= self.clock():
+            self._drain()
+        self._leave_circuit()
+        return self.run
+
+    def _drain(self) -> None:
         while not self.run.stopped and self.remaining_ms() > TIME_FOR_ONE_BATCH_MS:
             try:
-                messages = self.queue.drain(MAX_EVENTS)
+                messages = self.queue.drain(PROBE_EVENTS if self._circuit else MAX_EVENTS)
             except QueueUnavailable as error:
                 self.run.retry = str(error)
-                break
+                return
             if not messages:
-                break
+                return
             self.run.received += len(messages)
             self._deliver(self._fresh(self._final(messages)))
-        return self.run
 
     def _final(self, messages: Sequence[Message]) -> list[Message]:
         """The messages with the events that are to go out: those of held ones are in the ledger.
@@ -153,7 +208,7 @@ class Sender:
         """
         now_ms = self.clock()  # before the ledger is read: what is past its hold then has its last event
         held = [message for message in messages if message.held and message.key]
-        with ThreadPoolExecutor(SETTLE_PARALLEL) as pool:
+        with self.pool(SETTLE_PARALLEL) as pool:
             stored = dict(zip((each.receipt for each in held), pool.map(self._stored, held), strict=True))
         final = [message for message in messages if message.receipt not in stored]
         erased = [message for message in held if stored[message.receipt] is None]
@@ -188,13 +243,13 @@ class Sender:
             if event is None:
                 self._bury(message)
                 continue
-            age_ms = now_ms - event["timestamp_ms"]
-            self.run.oldest_ms = max(self.run.oldest_ms, age_ms)
             problem = age_problem(event["timestamp_ms"], now_ms)
-            if problem == "too_old":
-                expired.append(([message], f"{age_ms // 3_600_000} h old when it could have been sent"))
-            elif problem == "too_far_ahead":
+            if problem == "too_far_ahead":
                 ahead.append(message)
+                continue
+            self._unsent[message.key] = event["timestamp_ms"]
+            if problem == "too_old":
+                expired.append(([message], f"{_age(event['timestamp_ms'], now_ms)} old when it could have been sent"))
             elif message.key in pending:
                 # Deleted with the first, not before: it may be the same message handed out twice.
                 pending[message.key].messages.append(message)
@@ -218,92 +273,111 @@ class Sender:
     def _deliver(self, pending: Sequence[Pending]) -> None:
         batches = _batches(pending)
         for number, batch in enumerate(batches):
-            if not self._may_send():
+            if self.run.stopped or self.remaining_ms() <= TIME_FOR_ONE_REQUEST_MS:
                 self.run.waiting += sum(map(len, batches[number:]))
                 return
             self._send(batch)
 
-    def _may_send(self) -> bool:
-        return not self.run.stopped and self.remaining_ms() > TIME_FOR_ONE_BATCH_MS // 2
-
     def _send(self, batch: Sequence[Pending]) -> None:
         """Send a batch; where OpenAI refuses it for something in it, find that and send the rest."""
-        tried = Tried()
-        self._send_or_split(batch, tried)
-        if len(batch) > 1 and tried.refused and not tried.passed and _unnamed(tried.refused):
-            # Not one of them passed and none was named: that is no trait of the events. Keep them all (P8).
-            self.run.waiting += len(tried.refused)
-            if self.run.retry is None and self.run.blocked is None:
-                self.run.blocked = (
-                    "OpenAI refuses every event of a batch without naming one: check key, PixelId and endpoint."
-                )
+        isolation = Isolation(self._probe, self._confirmed)
+        with contextlib.suppress(Stopped):
+            isolation.isolate(batch)
+        self.run.waiting += len(batch) - isolation.passed - len(isolation.refusals)
+        self._confirmed = isolation.confirmed
+        self._has_passed = self._has_passed or isolation.passed > 0
+        advice = self._no_trait_of_the_events(isolation.refusals, len(batch))
+        if advice:
+            self.run.waiting += len(isolation.refusals)
+            if not self.run.stopped:
+                self._stop(Blocked(None, advice))
             return
-        for _, reason in tried.refused:
-            self.run.rejections[reason] += 1
-        self.run.rejected += self._settle([(each.messages, reason) for each, reason in tried.refused], "rejected")
+        for refusal in isolation.refusals:
+            self.run.rejections[refusal.reason] += 1
+        ended = [(refusal.event.messages, refusal.reason) for refusal in isolation.refusals]
+        self.run.rejected += self._settle(ended, "rejected")
 
-    def _send_or_split(self, batch: Sequence[Pending], tried: Tried) -> None:
-        while batch and self._may_send():
-            batch = self._still_fresh(batch)
-            if not batch:
-                return
+    def _no_trait_of_the_events(self, refusals: Sequence[Refusal[Pending]], tried: int) -> str | None:
+        """What else may be wrong where nothing passed and nothing was named; then none is given up (P8)."""
+        if not refusals or self._has_passed or any(each.named for each in refusals):
+            return None
+        if not any(each.explained for each in refusals):
+            return _ADVICE_NOT_THE_API
+        return _ADVICE_NOTHING_PASSES if tried > 1 else None
+
+    def _probe(self, group: Sequence[Pending]) -> tuple[Answer, Sequence[Pending]]:
+        """One request, or a few while OpenAI is busy; what is accepted is settled at once.
+
+        Raises:
+            Stopped: there is no time for a request, or OpenAI judges none.
+        """
+        tries = 1 if self._circuit else BACK_OFF_TRIES
+        while True:
+            if self.remaining_ms() <= TIME_FOR_ONE_REQUEST_MS:
+                raise Stopped
+            group = self._still_fresh(group)
+            if not group:
+                return Accepted(0), group
             self.run.requests += 1
-            answer = self.openai.send([each.event for each in batch])
-            if not isinstance(answer, Rejected) or not answer.problems:
-                self._conclude(batch, answer, tried)
-                return
-            # The answer may name one event of many: a loop, because a batch can hold a thousand of them.
-            named = {problem.index: _reason(problem) for problem in answer.problems}
-            tried.refused += [(batch[index], reason) for index, reason in named.items()]
-            batch = [each for index, each in enumerate(batch) if index not in named]
-        self.run.waiting += len(batch)
+            answer = self.openai.send([each.event for each in group])
+            tries -= 1
+            if not (isinstance(answer, Retry) and answer.busy and tries and self._waited(answer, tries)):
+                break
+        if isinstance(answer, Blocked | Retry):
+            self._stop(answer)
+            raise Stopped
+        if isinstance(answer, Accepted):
+            self._accepted(group, answer)
+        elif answer.problems:
+            self._close_circuit()
+        return answer, group
 
-    def _still_fresh(self, batch: Sequence[Pending]) -> Sequence[Pending]:
-        """Held against the clock once more: isolating others may have taken a while. The stale end in the next run."""
+    def _waited(self, answer: Retry, tries_left: int) -> bool:
+        """Whether there was time to wait for as long as OpenAI asks, and a random while more."""
+        bound = min(BACK_OFF_MOST_S, BACK_OFF_S * 2 ** (BACK_OFF_TRIES - 1 - tries_left))
+        wait_s = (answer.after_s or 0) + self.jitter(0, bound)
+        if self.remaining_ms() - wait_s * 1000 <= TIME_FOR_ONE_BATCH_MS:
+            return False
+        self.sleep(wait_s)
+        return True
+
+    def _still_fresh(self, group: Sequence[Pending]) -> Sequence[Pending]:
+        """Held against the clock once more: waits and isolating others take time. The stale end in the next run."""
         now_ms = self.clock()
-        fresh = [each for each in batch if age_problem(each.timestamp_ms, now_ms) is None]
-        self.run.waiting += len(batch) - len(fresh)
-        return fresh
+        return [each for each in group if age_problem(each.timestamp_ms, now_ms) is None]
 
-    def _conclude(self, batch: Sequence[Pending], answer: Answer, tried: Tried) -> None:
-        match answer:
-            case Accepted():
-                tried.passed += len(batch)
-                self.run.sent += self._settle([(each.messages, ACCEPTED[self.mode]) for each in batch], "sent")
-                if answer.count != len(batch):
-                    self._note(f"OpenAI says {answer.count} accepted of {len(batch)} sent: compare its reports.")
-            case Blocked():
-                self.run.blocked = f"{answer.advice} (HTTP {answer.status})"
-                self.run.waiting += len(batch)
-            case Retry():
-                self.run.retry = answer.reason
-                self.run.waiting += len(batch)
-            case Rejected() if len(batch) == 1:
-                tried.refused.append((batch[0], f"HTTP {answer.status}"))
-            case Rejected():  # pragma: no branch - there is no other answer
-                middle = len(batch) // 2
-                self._send_or_split(batch[:middle], tried)
-                self._send_or_split(batch[middle:], tried)
+    def _accepted(self, group: Sequence[Pending], answer: Accepted) -> None:
+        self._has_passed = True
+        self._close_circuit()
+        self.run.sent += self._settle([(each.messages, ACCEPTED[self.mode]) for each in group], "sent")
+        if answer.count != len(group):
+            self._note(f"OpenAI says {answer.count} accepted of {len(group)} sent: compare its reports.")
 
     def _settle(self, ended: Sequence[tuple[Sequence[Message], str]], status: Settled) -> int:
         """Write the ends of events to the ledger, then delete their messages; how many are settled. The others come
-        again.
+        again. When none of many could be settled the run stops: it would go on sending what nobody writes down.
         """
         if not ended:
             return 0
         now_ms = self.clock()
 
-        def settle(end: tuple[Sequence[Message], str]) -> Sequence[Message]:
+        def settle(end: tuple[Sequence[Message], str]) -> LedgerUnavailable | None:
             messages, reason = end
             try:
                 self.ledger.settle(messages[0].key, status, reason, now_ms)
             except LedgerUnavailable as error:
-                self._note(f"{error}: the event is sent again with the same id, which OpenAI drops")
-                return ()
-            return messages
+                return error
+            return None
 
-        with ThreadPoolExecutor(min(SETTLE_PARALLEL, len(ended))) as pool:
-            settled = [messages for messages in pool.map(settle, ended) if messages]
+        with self.pool(min(SETTLE_PARALLEL, len(ended))) as pool:
+            results = list(zip((messages for messages, _ in ended), pool.map(settle, ended), strict=True))
+        settled = [messages for messages, error in results if error is None]
+        for error in (error for _, error in results if error is not None):
+            self._note(f"{error}: the event is sent again with the same id, which OpenAI drops")
+            if not settled and len(ended) >= SETTLE_PARALLEL and not self.run.stopped:
+                self.run.retry = str(error)
+        for messages in settled:
+            self._unsent.pop(messages[0].key, None)
         self.queue.delete([message for messages in settled for message in messages])
         return len(settled)
 
@@ -311,14 +385,59 @@ class Sender:
         if sentence not in self.run.notes:
             self.run.notes.append(sentence)
 
+    # The circuit -----------------------------------------------------------------------------------------------------
 
-def _reason(problem: Problem) -> str:
-    field_name = problem.param.partition(".")[2] or "event"
-    return f"{field_name}: {problem.code}" if problem.code else field_name
+    def _stop(self, answer: Blocked | Retry) -> None:
+        """OpenAI judges no events now: the run ends."""
+        self._stopped_by = answer
+        if isinstance(answer, Blocked):
+            self.run.blocked = answer.advice + (f" (HTTP {answer.status})" if answer.status else "")
+        else:
+            self.run.retry = f"OpenAI could not take events ({answer.reason})"
+
+    def _close_circuit(self) -> None:
+        """OpenAI judges events, so key, pixel and endpoint are good."""
+        if self._circuit is None:
+            return
+        self._circuit = None
+        try:
+            self.ledger.close_circuit(self.clock())
+        except LedgerUnavailable as error:
+            self._note(f"{error}: the next run begins with {PROBE_EVENTS} events")
+
+    def _leave_circuit(self) -> None:
+        """Leave the circuit to the next run as this one found OpenAI, and say how old the oldest unsent event is."""
+        now_ms, before = self.clock(), self._circuit
+        known = [*self._unsent.values(), *([before.oldest_ms] if before else [])]
+        oldest_ms = min(known, default=now_ms)
+        if self._stopped_by is not None:
+            self._open_circuit(self._stopped_by, now_ms, oldest_ms)
+        elif before is not None and not self.run.stopped:
+            if oldest_ms < now_ms - MAX_PAST_MS:
+                self._close_circuit()  # nobody waits behind it any more
+                oldest_ms = now_ms
+            elif before.state == "blocked":
+                self.run.blocked = before.advice  # nothing was there to try it with
+            else:
+                self.run.retry = before.advice
+        self.run.oldest_ms = max(now_ms - oldest_ms, 0)
+
+    def _open_circuit(self, answer: Blocked | Retry, now_ms: int, oldest_ms: int) -> None:
+        advice, until_ms = self.run.blocked or self.run.retry or "", 0
+        if isinstance(answer, Retry) and answer.after_s:
+            until_ms = now_ms + min(answer.after_s, WAIT_MOST_S) * 1000
+            advice += f"; it asks to wait until {datetime.fromtimestamp(until_ms / 1000, UTC):%H:%M} UTC"
+        since_ms = self._circuit.since_ms if self._circuit else now_ms
+        state: Final = "blocked" if isinstance(answer, Blocked) else "outage"
+        try:
+            self.ledger.open_circuit(Circuit(state, advice, since_ms, until_ms, oldest_ms))
+        except LedgerUnavailable as error:
+            self._note(f"{error}: the next run does not know that OpenAI stopped this one")
 
 
-def _unnamed(refused: Sequence[tuple[Pending, str]]) -> bool:
-    return all(reason.startswith("HTTP ") for _, reason in refused)
+def _age(timestamp_ms: int, now_ms: int) -> str:
+    hours = (now_ms - timestamp_ms) // 3_600_000
+    return f"{hours // 24} d {hours % 24} h"
 
 
 def _batches(pending: Sequence[Pending]) -> list[list[Pending]]:
