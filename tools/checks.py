@@ -185,7 +185,13 @@ def _accepted(answer: openai.Answer, settings: Settings) -> Iterator[Result]:
                 "Look for a newer version of the relay; compare OpenAI's own report with 'relay status'.",
             )
         case Blocked():
-            yield wrong("Conversions API", f"HTTP {answer.status} of {host}.", answer.advice)
+            yield wrong("Conversions API", f"HTTP {answer.status or '?'} of {host}.", answer.advice)
+        case Rejected(explained=False):
+            yield wrong(
+                "Conversions API",
+                f"HTTP {answer.status} of {host}, and not in the form of OpenAI's answers.",
+                "Something between here and OpenAI answers in its place: look for a proxy, and compare OpenAiEndpoint.",
+            )
         case Rejected():
             named = ", ".join(f"{each.param}: {each.code}" for each in answer.problems) or "no field is named"
             yield wrong(

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from conversion_relay.circuit import Circuit
 from conversion_relay.ledger import TO_FETCH
 from conversion_relay.settings import DeliveryMode
 from tools import entries, readings, story
 from tools.deployment import Deployment
 from tools.entries import Entry
-from tools.readings import DAY_MS, REPORT, Asked, Circuit, Depth, Parked, Schedule, reading
+from tools.readings import DAY_MS, REPORT, Asked, Depth, Parked, Schedule, reading
 from tools.wording import count, moment, span
 
 STATUSES: Final = {
@@ -232,11 +233,11 @@ def _about_sending(health: Health, options: str) -> Iterable[Step]:
     circuit, schedule, left_ms = health.circuit, health.schedule, health.oldest_left_ms
     is_urgent = left_ms is not None and left_ms < story.URGENT_MS
     if circuit is not None and circuit.state == "blocked":
-        yield Step(f"OpenAI refuses everything: {story.whole(circuit.advice)} The events wait meanwhile.")
+        yield Step(f"{story.whole(circuit.advice)} The events wait, and the next runs send them once that is right.")
     elif circuit is not None:
         yield Step(
-            f"OpenAI does not answer: {story.whole(circuit.advice)} Nothing to do yet: the events wait, and are sent "
-            "once it answers.",
+            f"{story.whole(circuit.advice)} Nothing to do: the events wait, and the next runs send them once OpenAI "
+            "takes them.",
             urgent=is_urgent,
         )
     if schedule is not None and not schedule.enabled:

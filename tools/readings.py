@@ -6,23 +6,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from conversion_relay import event_bus
+from conversion_relay.circuit import Circuit
+from conversion_relay.ledger import Ledger, LedgerUnavailable
 from conversion_relay.settings import DeliveryMode
 from tools.deployment import Deployment
 
 RECEIVERS: Final = ("ShopifyReceiver", "StripeReceiver", "CallsReceiver", "CustomReceiver", "Fetch")
 """The functions that write a line for each delivery; a stack has those that it enables."""
-CIRCUIT: Final = "circuit#openai"
-"""The ledger item that there is while OpenAI blocks or is out."""
+LEAST_TTL_DAYS: Final = 8
+"""For a ledger that is only read, which forgets nothing by it."""
 PARKED_DAYS: Final = 30
 """For how long the parking bucket keeps an object (template.yaml)."""
 MS: Final = 1000
@@ -246,45 +248,18 @@ def schedule(deployment: Deployment, now_ms: int) -> Schedule:
     return Schedule(found.expression, found.enabled, last_run_ms(deployment, now_ms, found.every))
 
 
-@dataclass(frozen=True)
-class Circuit:
-    """Why nothing is sent at present. Times are Unix milliseconds, 0 where there is none."""
-
-    state: str
-    advice: str
-    since_ms: int
-    until_ms: int
-    oldest_ms: int
-
-
 def circuit(deployment: Deployment) -> Circuit | None:
     """What keeps the sender from sending; None while all is well.
 
     Raises:
         Unreadable: the ledger could not be read.
     """
-    with reading("the ledger", "dynamodb:GetItem"):
-        answer = deployment.client("dynamodb").get_item(
-            TableName=deployment.resources["Ledger"], Key={"pk": {"S": CIRCUIT}}, ConsistentRead=True
-        )
-    return circuit_in(answer.get("Item"))
-
-
-def circuit_in(item: Mapping[str, Any] | None) -> Circuit | None:
-    """The circuit in its ledger item."""
-    if item is None or "state" not in item:
-        return None
-
-    def number(name: str) -> int:
-        return int(item.get(name, {}).get("N", "0"))
-
-    return Circuit(
-        item["state"]["S"],
-        item.get("advice", {}).get("S", ""),
-        number("since_ms"),
-        number("until_ms"),
-        number("oldest_ms"),
-    )
+    ledger = Ledger(deployment.client("dynamodb"), deployment.resources["Ledger"], ttl_days=LEAST_TTL_DAYS)
+    with reading("the circuit to OpenAI in the ledger", "dynamodb:GetItem"):
+        try:
+            return ledger.circuit()
+        except LedgerUnavailable as error:
+            raise error.__cause__ or error from error
 
 
 # Queues and bucket ----------------------------------------------------------------------------------------------------

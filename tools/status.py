@@ -215,9 +215,8 @@ def _openai(found: Health) -> str:
     circuit = found.circuit
     if circuit is None:
         return "nothing keeps events from being sent"
-    what = "refuses everything" if circuit.state == "blocked" else "does not answer"
-    again = f" Next attempt not before {moment(circuit.until_ms)}." if circuit.until_ms > found.now_ms else ""
-    return f"[red]{what}[/] since {moment(circuit.since_ms)}. {escape(story.whole(circuit.advice))}{again}"
+    what = "[red]blocked[/]" if circuit.state == "blocked" else "[yellow]out[/]"
+    return f"{what} since {moment(circuit.since_ms)}, {span(found.now_ms - circuit.since_ms)}: {escape(circuit.advice)}"
 
 
 def _oldest(found: Health) -> str:

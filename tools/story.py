@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from conversion_relay.event import MARGIN_MS, MAX_PAST_MS, has_match_key, parse
+from conversion_relay.circuit import Circuit
+from conversion_relay.event import MARGIN_MS, MAX_PAST_MS, InvalidEvent, has_match_key, parse
 from conversion_relay.ledger import AMEND_MARGIN_MS, TO_FETCH
 from conversion_relay.settings import DeliveryMode
 from tools.entries import Entry
-from tools.readings import Circuit, Line, Schedule
+from tools.readings import Line, Schedule
 from tools.wording import moment, span, worth
 
 LATE_MS: Final = 15 * 60_000
@@ -156,9 +157,7 @@ def _why_waiting(entry: Entry, sending: Sending) -> str:
     if schedule is not None and not schedule.enabled:
         return "Not sent yet, and not while the sender's schedule is disabled."
     if circuit is not None:
-        what = "OpenAI refuses everything" if circuit.state == "blocked" else "OpenAI does not answer"
-        again = f" Next attempt not before {moment(circuit.until_ms)}." if circuit.until_ms > now_ms else ""
-        return f"Not sent yet: {what} since {moment(circuit.since_ms)}. {whole(circuit.advice)}{again}"
+        return f"Not sent yet. Since {moment(circuit.since_ms)}: {whole(circuit.advice)}"
     if entry.hold_until_ms > now_ms:
         return "In the queue, hidden until the hold is over; the next run after that sends it."
     if schedule is None:
@@ -238,7 +237,7 @@ def _matching(event: Mapping[str, Any]) -> Stage:
         name for name, field in {"IP address": "ip_address", "user agent": "user_agent"}.items() if field in user
     ]
     weak = f"; beside them {_listed(beside)}" if beside else ""
-    if event and has_match_key(*_who(event)):
+    if is_matchable(event):
         return Stage("matching", None, f"OpenAI can match it by {_listed(keys)}{weak}.", good=True)
     only = f" {_listed(beside)} alone are not enough" if beside else " nothing of a person is in it"
     return Stage(
@@ -249,9 +248,13 @@ def _matching(event: Mapping[str, Any]) -> Stage:
 _PLACE: Final = ("cities", "regions", "postal_codes", "countries")
 
 
-def _who(event: Mapping[str, Any]) -> tuple[Any, str | None]:
-    parsed = parse(event)
-    return parsed.user, parsed.oppref
+def is_matchable(event: Mapping[str, Any]) -> bool:
+    """Whether OpenAI can match the event to a click, by the rule that the receivers go by."""
+    try:
+        parsed = parse(event)
+    except InvalidEvent:  # of an older version of the relay, or changed by hand
+        return bool(match_keys(event))
+    return has_match_key(parsed.user, parsed.oppref)
 
 
 def _fetch_stages(entry: Entry) -> Sequence[Stage]:
