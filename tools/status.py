@@ -187,7 +187,7 @@ def _facts(found: Health) -> Iterator[tuple[str, str]]:
                 "Queue" if queue == "Queue" else "Fetch queue",
                 f"{depth.visible:,} {what}, {depth.in_flight:,} under way{held}",
             )
-    lying = [f"{depth.total:,} {what}" for queue, what in QUEUES.items() if (depth := _lying(found, queue))]
+    lying = [f"{what}: {depth.total:,}" for queue, what in QUEUES.items() if (depth := _lying(found, queue))]
     yield "Put aside", f"[red]{', '.join(lying)}[/]" if lying else "nothing"
     yield "Parked", _parked(found)
     if found.ledger is None:

@@ -5,9 +5,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tools import cli, deployment
+from tools.deployment import Deployment
 from tools.local_aws import REGION, Stack
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, service: str, operation: str, code: str, message: str) -> None:
+    """Have AWS refuse one operation to the commands, as it does to somebody without leave."""
+    client_of = Deployment.client
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+    def client(self: Deployment, name: str) -> Any:
+        made = client_of(self, name)
+        if name == service:
+            made.meta.events.register(f"before-call.{service}.{operation}", refuse, unique_id=operation)
+        return made
+
+    monkeypatch.setattr(Deployment, "client", client)
 
 
 class Relay:

@@ -13,7 +13,7 @@ import pytest
 from conversion_relay.circuit import Circuit
 from conversion_relay.ledger import Ledger
 from conversion_relay.sources import shopify
-from tests.integration.commands import Relay
+from tests.integration.commands import Relay, deny
 from tests.integration.stack import SECRET, SECRETS, items, parked, post_order, queue_depth, statuses, until
 from tools.local_aws import Stack
 from tools.samples import sample
@@ -260,6 +260,22 @@ def test_the_days_bound_the_search(clean: Stack, relay: Relay) -> None:
     assert told["searched"]["whole_ledger"]
     assert told["searched"]["unread"] == []
     assert any("--days" in each for each in told["next"])
+
+
+def test_a_log_that_may_not_be_searched_is_no_silence(
+    clean: Stack, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = next(NUMBERS)
+    post(clean, number)
+    deny(monkeypatch, "logs", "FilterLogEvents", "AccessDeniedException", "no leave")
+
+    known, unknown = relay.run("explain", order_id(number)), relay.run("explain", "nobody-knows-this")
+
+    assert (known[0], unknown[0]) == (0, 2)
+    for told in (known[1], unknown[1]):
+        assert "Not searched: The log" in told
+        assert "lack the leave logs:FilterLogEvents" in told
+    assert "Ask the platform" not in unknown[1]
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "x", "4000"])
