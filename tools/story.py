@@ -197,10 +197,10 @@ def _sent(entry: Entry, _: Sending) -> list[Stage]:
 
 def _rejected(entry: Entry, _: Sending) -> list[Stage]:
     name, code = entry.reason.partition(": ")[::2]
-    why = f"the field {name} is {code.replace('_', ' ')}" if code else entry.reason or "no reason was given"
+    why = f" because of {name} ({code})" if code else f": {entry.reason}" if entry.reason else ", without a reason"
     return [
         Stage("sent", entry.settled_ms, "In a batch whose other events were not held back by it."),
-        Stage("OpenAI", entry.settled_ms, f"Refused it for good: {why}.", good=False),
+        Stage("OpenAI", entry.settled_ms, f"Refused it for good{why}.", good=False),
     ]
 
 

@@ -178,7 +178,7 @@ def test_a_rejected_event_names_the_field(clean: Stack, openai: StandIn, relay: 
     status, told = relay.run("explain", order_id(number))
 
     assert status == 0
-    assert "Refused it for good: the field action_source is" in told
+    assert "Refused it for good because of action_source (" in told
     assert "relay replay ledger --status rejected" in told
 
 
