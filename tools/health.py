@@ -233,7 +233,10 @@ def _about_sending(health: Health, options: str) -> Iterable[Step]:
     circuit, schedule, left_ms = health.circuit, health.schedule, health.oldest_left_ms
     is_urgent = left_ms is not None and left_ms < story.URGENT_MS
     if circuit is not None and circuit.state == "blocked":
-        yield Step(f"{story.whole(circuit.advice)} The events wait, and the next runs send them once that is right.")
+        yield Step(
+            f"{story.whole(circuit.advice)} The events wait, and the next runs send them once that is right; "
+            f"'relay check{options}' tries it out."
+        )
     elif circuit is not None:
         yield Step(
             f"{story.whole(circuit.advice)} Nothing to do: the events wait, and the next runs send them once OpenAI "
