@@ -433,7 +433,7 @@ def _signing_secret(relay: Deployment, source: str, function: str) -> Result | N
         return doubtful(
             name,
             f"{count(total, 'secret')}{whose}; of each tenant only the first {MAX_SECRETS} count.",
-            "Remove the old lines; more shops or accounts with secrets of their own need labels (docs/operations.md).",
+            "Remove the old lines; more accounts with secrets of their own take labels (docs/sources/calls.md).",
         )
     return good(name, f"{count(total, 'secret')}{whose}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tools import check, explain, lambda_event, platforms, posting, status, trial
+from tools import backfill, check, explain, lambda_event, platforms, posting, replay, status, trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("explain", "what became of this order, event, subscription or call?", explain),
         ("status", "is all well? What waits, what was sent, what needs a person", status),
         ("check", "is everything in place for conversions to be counted? Counts nothing itself", check),
+        ("replay", "what was parked, put aside, rejected or left behind, once more", replay),
+        ("backfill", "fetch the last days from Shopify or Stripe, and record what the ledger lacks", backfill),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)

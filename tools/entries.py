@@ -33,6 +33,9 @@ class Entry:
     source: str
     tenant: str
     delivery: str
+    reopened_ms: int = 0
+    """When somebody last put it on its way again, and from which status."""
+    reopened_from: str = ""
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> Entry | None:
@@ -58,6 +61,8 @@ class Entry:
             source=text("source") or text("pk").partition("#")[2].partition(":")[0],
             tenant=text("tenant"),
             delivery=text("delivery"),
+            reopened_ms=number("reopened_ms"),
+            reopened_from=text("reopened_from"),
         )
 
     @property

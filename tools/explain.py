@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -28,6 +29,8 @@ DAYS: Final = 14
 WIDTH: Final = 110
 """Columns of the output where it is no terminal's."""
 _COLOUR: Final = {"sent": "green", "rejected": "red", "expired": "red", "fetched": "green"}
+_COMMAND: Final = re.compile(r"'relay (?:(?:replay|backfill) )?[a-z-]+")
+"""A command that is recommended, up to where its options begin."""
 _GOOD: Final = {True: "green", False: "red", None: "default"}
 
 
@@ -242,24 +245,33 @@ def _advice(explanation: Explanation, command_options: str) -> Sequence[str]:
     """What a person should do, a sentence each; commands with what names this relay."""
     found, sending = explanation.found, explanation.sending
     if not found:
-        return [] if explanation.unread else _when_unknown(explanation)
-    told = [advice for entry in found.entries if (advice := story.advice(entry, sending)) is not None]
-    for line in found.lines:
+        told = [] if explanation.unread else _when_unknown(explanation)
+    else:
+        advised = (story.advice(entry, sending) for entry in found.entries)
+        told = [each for each in advised if each is not None] + _about_lines(explanation)
+    return [_COMMAND.sub(rf"\g<0>{command_options}", each) for each in dict.fromkeys(told)]
+
+
+def _about_lines(explanation: Explanation) -> list[str]:
+    told = []
+    for line in explanation.found.lines:
         if line.key in explanation.parked:
-            left = span(line.at_ms + readings.PARKED_DAYS * DAY_MS - sending.now_ms)
+            left = span(line.at_ms + readings.PARKED_DAYS * DAY_MS - explanation.sending.now_ms)
             told.append(
-                f"Correct what made it {line.reason}, then run 'relay replay parked{command_options} --key "
-                f"{line.key}'. It is kept for {left} more, and OpenAI takes it until 7 days after it happened."
+                f"Correct what made it {line.reason}, then run 'relay replay parked --key {line.key}'. It is kept for "
+                f"{left} more, and OpenAI takes it until 7 days after it happened."
             )
         elif line.outcome == "failed":
             told.append("Nothing where the platform sends it again; else have it send the delivery once more.")
-    return [each.replace("relay status", f"relay status{command_options}") for each in dict.fromkeys(told)]
+    return told
 
 
-def _when_unknown(explanation: Explanation) -> Sequence[str]:
+def _when_unknown(explanation: Explanation) -> list[str]:
     told = [
         "Ask the platform whether it has sent the webhook, and what it was answered: its list of deliveries has the id "
         "and the HTTP status of each.",
+        "If the platform has sent it and it never arrived, 'relay backfill shopify' or 'relay backfill stripe' fetches "
+        "what the ledger lacks.",
         f"If it is older than {explanation.days} days, search further back with --days. Logs are kept for "
         "LogRetentionDays.",
     ]

@@ -266,7 +266,7 @@ def _is_stuck(health: Health) -> bool:
     oldest, schedule = health.ledger.oldest if health.ledger else None, health.schedule
     if oldest is None or schedule is None or not schedule.enabled or health.mode == "shadow":
         return False
-    return (schedule.last_ms or 0) > max(oldest.recorded_ms, oldest.hold_until_ms) + story.LATE_MS
+    return (schedule.last_ms or 0) > story.sendable_ms(oldest) + story.LATE_MS
 
 
 def _about_queues(health: Health, options: str) -> Iterable[Step]:

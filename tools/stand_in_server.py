@@ -9,8 +9,8 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -20,7 +20,10 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request, read whole. `query`: what follows the question mark; a header that is absent is empty."""
+    """An HTTP request, read whole. `query`: what follows the question mark; a header that is absent is empty.
+
+    `headers`: all of them, by names in lower case.
+    """
 
     method: str
     path: str
@@ -28,16 +31,18 @@ class Request:
     authorization: str
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. `retry_after`: the text of that header."""
+    """An HTTP answer. `retry_after`, `link`: the text of those headers."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     retry_after: str | None = None
+    link: str | None = None
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -130,7 +135,10 @@ class _Connection(BaseHTTPRequestHandler):
             return
         path, _, query = self.path.partition("?")
         header = self.headers.get
-        request = Request(self.command, path, query, header("Authorization", ""), header("Content-Type", ""), body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(
+            self.command, path, query, header("Authorization", ""), header("Content-Type", ""), body, headers
+        )
         answer = self.server.respond(request)
         if answer is None:
             self.close_connection = True
@@ -155,6 +163,8 @@ class _Connection(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(answer.body)))
         if answer.retry_after is not None:
             self.send_header("Retry-After", answer.retry_after)
+        if answer.link is not None:
+            self.send_header("Link", answer.link)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()

@@ -89,6 +89,10 @@ def stages(entry: Entry, sending: Sending) -> Sequence[Stage]:
         found.append(
             Stage("amended", entry.amended_ms, "By a delivery that knew more; its event is the one that counts.")
         )
+    if entry.reopened_ms:
+        found.append(
+            Stage("replayed", entry.reopened_ms, f"It was {entry.reopened_from}, and was put on its way again.")
+        )
     found += _ENDS.get(entry.status, _waiting)(entry, sending)
     found.append(_matching(entry.event))
     return found
@@ -162,7 +166,7 @@ def _why_waiting(entry: Entry, sending: Sending) -> str:
         return "In the queue, hidden until the hold is over; the next run after that sends it."
     if schedule is None:
         return "In the queue, or on its way there; the next run of the sender takes it."
-    if schedule.last_ms is not None and schedule.last_ms > _sendable_ms(entry) + LATE_MS:
+    if schedule.last_ms is not None and schedule.last_ms > sendable_ms(entry) + LATE_MS:
         return (
             f"Recorded, but the run of {moment(schedule.last_ms)} has not taken it: the outbox may have given it up "
             "(relay status), or it is hidden for ten minutes after a run that broke off."
@@ -178,13 +182,14 @@ def _next(schedule: Schedule, now_ms: int) -> str:
     return f", next about {moment(due_ms)}" if due_ms > now_ms else ", and is due"
 
 
-def _sendable_ms(entry: Entry) -> int:
-    return max(entry.recorded_ms, entry.hold_until_ms)
+def sendable_ms(entry: Entry) -> int:
+    """Since when a run of the sender could take it (Unix milliseconds)."""
+    return max(entry.recorded_ms, entry.hold_until_ms, entry.reopened_ms)
 
 
 def _is_late(entry: Entry, sending: Sending, left_ms: int) -> bool:
     schedule = sending.schedule
-    missed = schedule is not None and (schedule.last_ms or 0) > _sendable_ms(entry) + LATE_MS
+    missed = schedule is not None and (schedule.last_ms or 0) > sendable_ms(entry) + LATE_MS
     stopped = sending.circuit is not None or sending.mode == "shadow" or (schedule is not None and not schedule.enabled)
     return left_ms < URGENT_MS or missed or stopped
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tools import cli, deployment
+from tests.integration.replaying import command
 from tools.deployment import Deployment
-from tools.local_aws import REGION, Stack
+from tools.local_aws import Stack
 
 
 def deny(monkeypatch: pytest.MonkeyPatch, service: str, operation: str, code: str, message: str) -> None:
@@ -29,36 +29,22 @@ def deny(monkeypatch: pytest.MonkeyPatch, service: str, operation: str, code: st
 
 
 class Relay:
-    """Runs ``relay …`` and keeps what it printed."""
+    """Runs a ``relay`` command that only reads, and keeps what it printed."""
 
-    def __init__(self, stack: Stack, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self._capture = capture
+    def __init__(
+        self, stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
+    ) -> None:
+        self._command = command(stack, monkeypatch, capture, folder)
         self.running = folder / "running.json"
-        self.running.write_text(
-            json.dumps({"sources": {}, "aws": {"endpoint": stack.aws.endpoint, "region": REGION, "stack": stack.name}})
-        )
         self.err = ""
-
-    @classmethod
-    def on(
-        cls, stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
-    ) -> "Relay":
-        """The command, with the stack as the relay that ``make up`` runs."""
-        relay = cls(stack, folder, capture)
-        monkeypatch.setattr(deployment, "RUNNING", relay.running)
-        monkeypatch.delenv(deployment.STACK_VARIABLE, raising=False)
-        return relay
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """The exit status, and what was printed, with each run of blanks as one: tables wrap."""
-        self._capture.readouterr()
-        status = cli.main(arguments)
-        printed = self._capture.readouterr()
-        self.err = printed.err
-        return status, " ".join(printed.out.split())
+        ran = self._command(*arguments)
+        self.err = ran.err
+        return ran.status, " ".join(ran.out.split())
 
     def json(self, *arguments: str) -> tuple[int, Any]:
         """The exit status, and what was printed with ``--json``."""
-        self._capture.readouterr()
-        status = cli.main([*arguments, "--json"])
-        return status, json.loads(self._capture.readouterr().out)
+        ran = self._command(*arguments, "--json")
+        return ran.status, json.loads(ran.out)

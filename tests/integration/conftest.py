@@ -1,11 +1,13 @@
 """One local AWS with one deployed stack and one stand-in for OpenAI, for all integration tests of a run."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from conversion_relay.ledger import Ledger
 from conversion_relay.receive import LedgerPort
+from tests.integration.replaying import Relay, command
 from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRETS, empty, lone_table, settle_stream
 from tools.in_memory import InMemoryLedger
 from tools.local_aws import LocalAws, Stack
@@ -63,3 +65,9 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPort]:
     stack = request.getfixturevalue("stack")
     with lone_table(stack) as table:
         yield Ledger(stack.client("dynamodb"), table, ttl_days=90)
+
+
+@pytest.fixture
+def relay(clean: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Relay:
+    """The ``relay`` command on the clean stack."""
+    return command(clean, monkeypatch, capsys, tmp_path)

@@ -47,7 +47,7 @@ def reader(
     session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=REGION, botocore_session=bare)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(guarded.aws.certificate))
     monkeypatch.setattr(deployment, "chosen", lambda _: Deployment(session, guarded.name, guarded.aws.endpoint))
-    return Relay(guarded, tmp_path, capsys)
+    return Relay(guarded, tmp_path, monkeypatch, capsys)
 
 
 def test_the_policy_is_enough_for_all_three(guarded: Stack, reader: Relay) -> None:

@@ -18,7 +18,7 @@ def relay(clean: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     for queue in ("OutboxFailures", "PrivacyFailures"):
         if queue_depth(clean, queue, hidden=True):
             clean.client("sqs").purge_queue(QueueUrl=clean.resources[queue])
-    return Relay.on(clean, tmp_path, monkeypatch, capsys)
+    return Relay(clean, tmp_path, monkeypatch, capsys)
 
 
 def levels(relay: Relay) -> tuple[int, dict[str, str]]:

@@ -25,7 +25,7 @@ NUMBERS = count(int(time.time()) % 100_000 * 100)
 
 @pytest.fixture
 def relay(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Relay:
-    return Relay.on(stack, tmp_path, monkeypatch, capsys)
+    return Relay(stack, tmp_path, monkeypatch, capsys)
 
 
 def order_id(number: int) -> str:

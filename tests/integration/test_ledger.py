@@ -134,6 +134,32 @@ def test_settling_ends_a_conversion_once_and_never_unsends_it(clean: Stack) -> N
     assert statuses(clean) == {"order_created#shopify:1": "sent"}
 
 
+def test_an_ended_conversion_is_set_back_once_and_never_after_another_end(clean: Stack) -> None:
+    # Given a rejected conversion
+    ledger = real(clean)
+    ledger.record(conversion(), NOW_MS)
+    ledger.settle(KEY, "rejected", "amount: x", NOW_MS)
+    event = items(clean)[KEY]["event"]
+
+    # When five people set it back at once, then one of them does, and the event is the same
+    with ThreadPoolExecutor(5) as pool:
+        assert sorted(pool.map(lambda _: ledger.reopen(KEY, "rejected", NOW_MS + 1), range(5))) == [False] * 4 + [True]
+    item = items(clean)[KEY]
+    assert (item["status"], item["event"]) == ({"S": "recorded"}, event)
+    assert (item["reopened_from"], item["reopened_ms"]) == ({"S": "rejected"}, {"N": str(NOW_MS + 1)})
+    assert not {"reason", "settled_ms"} & item.keys()
+
+    # and it can end again, after which what was seen before does not set it back
+    ledger.settle(KEY, "sent", "accepted by OpenAI", NOW_MS + 2)
+    assert not ledger.reopen(KEY, "rejected", NOW_MS + 3)
+    assert statuses(clean) == {KEY: "sent"}
+
+
+def test_an_erased_conversion_does_not_come_back_by_being_set_back(clean: Stack) -> None:
+    assert not real(clean).reopen(KEY, "rejected", NOW_MS)
+    assert items(clean) == {}
+
+
 def test_what_is_to_be_fetched_is_noted_once_and_keeps_its_first_end(clean: Stack) -> None:
     ledger, fetch = real(clean), Fetch("stripe:evt_1", {"id": "evt_1", "path": "/v1/invoices/in_1"})
     assert ledger.fetch_later(fetch, NOW_MS, "acct_1A") == "recorded"

@@ -27,7 +27,7 @@ def relay(
 ) -> Iterator[Relay]:
     """The command, on a stack where nothing is put aside and no alarm goes off, before and after."""
     _tidy(clean)
-    yield Relay.on(clean, tmp_path, monkeypatch, capsys)
+    yield Relay(clean, tmp_path, monkeypatch, capsys)
     _tidy(clean)
 
 

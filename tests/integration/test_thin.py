@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.replaying import command
 from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRETS, counted, items, parked, queue_depth, until
 from tests.stripe_stand_in import KEY, StripeStandIn
+from tools.deployment import Deployment
 from tools.local_aws import LocalAws, Stack
 from tools.samples import sample
 from tools.stand_in import StandIn
@@ -118,6 +121,46 @@ def test_a_refused_key_says_what_to_do_and_the_message_waits_for_a_better_one(
     stripe.key = KEY
     assert until(lambda: end(fresh) == ["fetched", f"recorded: recorded {ORDER}"]), "\n".join(fresh.logs("Fetch"))
     assert not any(KEY in line for line in fresh.logs("Fetch"))
+
+
+def test_what_the_outbox_gave_up_and_what_sqs_gave_up_is_fetched_by_replay(
+    fresh: Stack,
+    stripe: StripeStandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    relay = command(fresh, monkeypatch, capsys, tmp_path)
+    monkeypatch.setattr(Deployment, "client", lambda _, service: fresh.client(service))  # this AWS is reached over TLS
+    # Given a noted thin event that is on no queue, as if the outbox had given it up (a MODIFY starts no outbox)
+    stripe.answers = [503] * 2
+    post(fresh, "v1.checkout.session.completed")
+    facts = items(fresh)[FETCH]["fetch"]["S"]
+    assert until(lambda: not stripe.answers)
+    sqs, url = fresh.client("sqs"), fresh.resources["FetchQueue"]
+    sqs.purge_queue(QueueUrl=url)
+    fresh.client("dynamodb").delete_item(TableName=fresh.resources["Ledger"], Key={"pk": {"S": ORDER}})
+    as_noted = {
+        "pk": {"S": FETCH},
+        "status": {"S": "to_fetch"},
+        "fetch": {"S": facts},
+        "expires_at": {"N": "9999999999"},
+    }
+    fresh.client("dynamodb").put_item(TableName=fresh.resources["Ledger"], Item=as_noted | {"recorded_ms": {"N": "1"}})
+
+    # When it is replayed, then it is asked for, and the same goes for a dead letter
+    ran = relay("replay", "ledger", "--status", "to_fetch", "--go")
+    assert (ran.status, ran.err) == (0, "")
+    assert "1 conversion: 1 queued again." in ran
+    assert until(lambda: end(fresh) == ["fetched", f"recorded: recorded {ORDER}"]), "\n".join(fresh.logs("Fetch"))
+    asked = len(stripe.requests)
+    key = {"key": {"DataType": "String", "StringValue": FETCH}}
+    dead = fresh.resources["FetchDeadLetterQueue"]
+    sqs.send_message(QueueUrl=dead, MessageBody=facts, MessageAttributes=key)
+    assert "1 would go back on the queue" in relay("replay", "dead-letters")
+    assert relay("replay", "dead-letters", "--go").status == 0
+    assert until(lambda: len(stripe.requests) == asked + 1)
+    assert queue_depth(fresh, "FetchDeadLetterQueue", hidden=True) == 0
 
 
 def test_the_receiver_s_role_allows_amending_what_is_held(fresh: Stack) -> None:

@@ -8,9 +8,10 @@ import pytest
 from botocore.stub import Stubber
 
 from conversion_relay import event
-from conversion_relay.delivery import Conversion, Memory
-from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable
+from conversion_relay.delivery import Conversion, Fetch, Memory
+from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Reopened
 from tests.fakes import NOW_MS, an_order
+from tools.in_memory_dynamodb import InMemoryDynamoDB
 
 MEMORY = Memory("cart#test:c1", {"n": 1}, "1", 30)
 ORDER = Conversion(event.parse(an_order()), "test:1")
@@ -61,3 +62,53 @@ def test_anything_else_is_an_outage_of_the_ledger(code: str) -> None:
         ledger.record(ORDER, NOW_MS)
 
     assert not isinstance(raised.value, Contended)
+
+
+def in_memory() -> tuple[Ledger, InMemoryDynamoDB]:
+    client: Any = InMemoryDynamoDB()
+    return Ledger(client, "ledger", ttl_days=90), client
+
+
+@pytest.mark.parametrize("status", ["rejected", "expired", "sent"])
+def test_what_has_ended_is_open_again_with_the_same_event(status: Reopened) -> None:
+    ledger, table = in_memory()
+    ledger.record(ORDER, NOW_MS)
+    stored = dict(table.items[ORDER.key] or {})
+    ledger.settle(ORDER.key, status, "why", NOW_MS + 1)  # type: ignore[arg-type]
+
+    assert ledger.reopen(ORDER.key, status, NOW_MS + 2)
+
+    assert table.items[ORDER.key] == stored | {"reopened_from": {"S": status}, "reopened_ms": {"N": str(NOW_MS + 2)}}
+
+
+@pytest.mark.parametrize("status", ["rejected", "expired", "sent", "shadow"])
+def test_what_has_another_status_by_now_stays_as_it_is(status: Reopened) -> None:
+    ledger, table = in_memory()
+    ledger.record(ORDER, NOW_MS)
+    before = dict(table.items[ORDER.key] or {})
+
+    assert not ledger.reopen(ORDER.key, status, NOW_MS + 1)
+    assert not ledger.reopen("order_created#test:404", status, NOW_MS + 1)
+
+    assert table.items[ORDER.key] == before
+    assert table.items.get("order_created#test:404") is None
+
+
+def test_what_was_left_behind_is_marked_as_on_its_way_and_stays_what_it_is() -> None:
+    ledger, table = in_memory()
+    ledger.record(ORDER, NOW_MS)
+    ledger.fetch_later(Fetch("stripe:evt_1", {"id": "evt_1"}), NOW_MS)
+
+    assert ledger.reopen(ORDER.key, "recorded", NOW_MS + 1)
+    assert ledger.reopen("fetch#stripe:evt_1", "to_fetch", NOW_MS + 1)
+
+    assert {key: item["status"]["S"] for key, item in table.items.items() if item} == {
+        ORDER.key: "recorded",
+        "fetch#stripe:evt_1": "to_fetch",
+    }
+
+
+def test_setting_back_fails_when_dynamodb_does() -> None:
+    ledger, stubber = failing("update_item", "ThrottlingException")
+    with stubber, pytest.raises(LedgerUnavailable, match="set the conversion back"):
+        ledger.reopen(ORDER.key, "rejected", NOW_MS)

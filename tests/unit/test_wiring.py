@@ -313,7 +313,7 @@ def test_what_was_parked_from_the_bus_can_be_handed_over_again(source: str) -> N
     # Given a delivery of the bus as the parking bucket keeps it
     kept = event_bus.delivery_in(over_the_bus(source), source)
 
-    # When it is handed over as docs/operations.md says
+    # When it is handed over as its bus would
     body = json.loads(kept.body)
     detail = {"payload": body, "metadata": dict(kept.headers)} if source == "shopify" else body
     again = {"detail-type": "parked", "source": kept.headers["eventbridge-source"], "detail": detail}

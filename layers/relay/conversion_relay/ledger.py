@@ -10,7 +10,8 @@ Items of the table, told apart by their key ``pk``::
 
 ``status`` of a conversion::
 
-    recorded ──▶ sent | rejected | expired        (``shadow``: recorded in shadow mode, never sent)
+    recorded ──▶ sent | rejected | expired        (``shadow``: recorded in shadow mode, not sent)
+        ▲───────────────┘ reopened by hand, to be sent again
 
 and of an object to fetch::
 
@@ -44,6 +45,7 @@ DAY_S: Final = 86_400
 
 Recorded = Literal["recorded", "duplicate"]
 Settled = Literal["sent", "rejected", "expired", "fetched"]
+Reopened = Literal["recorded", "rejected", "expired", "sent", "shadow", "to_fetch"]
 TO_FETCH: Final = "to_fetch"
 _CIRCUIT_KEY: Final[Any] = {"pk": {"S": "circuit#openai"}}
 
@@ -299,6 +301,39 @@ class Ledger:
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 return
+
+    def reopen(self, key: str, status: Reopened, now_ms: int) -> bool:
+        """Set a conversion back to ``recorded``, for somebody who is about to put it on the queue again; False when its
+        status is no longer ``status``, or it was erased. An object to fetch stays ``to_fetch``.
+
+        The stored event stays as it is, byte for byte. ``reopened_ms`` says when this was, so that a second attempt can
+        tell what is on its way already; ``reopened_from`` what it was before.
+        """
+        # Two people, or a run that was interrupted and its repetition, cannot undo each other's work:
+        #
+        #   rejected ─▶ reopened ─▶ recorded ─▶ queued ─▶ sent       here a second reopening of "rejected" is refused
+        #                  └ crash: recorded, and not queued; it is found by its status, as what the outbox gave up
+        #
+        # The stream shows a MODIFY, which the outbox does not read: whoever reopens has to forward.
+        unchanged = "#status = :before"
+        with _available("set the conversion back"):
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key={"pk": {"S": key}},
+                    UpdateExpression="SET #status = :open, reopened_from = :before, reopened_ms = :now "
+                    "REMOVE reason, settled_ms",
+                    ConditionExpression=unchanged,
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":before": {"S": status},
+                        ":open": {"S": TO_FETCH if status == TO_FETCH else "recorded"},
+                        ":now": {"N": str(now_ms)},
+                    },
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
 
     def circuit(self) -> Circuit | None:
         """The circuit to OpenAI, if it is open."""

@@ -132,6 +132,13 @@ def test_amended() -> None:
     assert told(entry(amended_ms=NOW_MS - 1))["amended"].at_ms == NOW_MS - 1
 
 
+def test_replayed() -> None:
+    replayed = entry(recorded_ms=NOW_MS - DAY, reopened_ms=NOW_MS - MINUTE, reopened_from="rejected")
+
+    assert told(replayed)["replayed"].sentence == "It was rejected, and was put on its way again."
+    assert told(replayed)["waiting"].good is None
+
+
 def test_sent() -> None:
     stages = told(entry("sent", settled_ms=NOW_MS, reason="accepted by OpenAI"))
 
