@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz bench coverage lint check fix build same deploy clean
+.PHONY: help setup demo up test fuzz bench simulate coverage lint check fix build same deploy clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ fuzz: setup ## Break deliveries for minutes, with a new seed each time (SEED=…
 
 bench: setup ## Figures: how few requests it takes to find the bad events of a batch, beside what others do
 	@$(RUN) tools.bench
+
+simulate: setup ## Histories with crashes and faults, a million of them on two cores (SEED=… HISTORIES=…)
+	@$(RUN) tests.simulation --histories $${HISTORIES:-1000000} --seed $${SEED:-1} --workers 2
 
 lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(RUN) ruff format --check .

@@ -102,9 +102,7 @@ class InMemoryDynamoDB:
         if text is None:
             return True
         names, values = arguments.get("ExpressionAttributeNames", {}), arguments.get("ExpressionAttributeValues", {})
-        bound = {name: _plain(value) for name, value in values.items()}
-        item = self._item(_key_of(arguments)) or {}
-        return _condition(text)({name: _plain(value) for name, value in item.items()}, names, bound)
+        return _condition(text)(self._item(_key_of(arguments)) or {}, names, values)
 
     def _write(self, writes: Sequence[Any]) -> None:
         for write in writes:
@@ -249,4 +247,5 @@ class _Reader:
 
 
 def _value(token: str, item: Mapping[str, Any], names: Mapping[str, str], values: Mapping[str, Any]) -> Any:
-    return values[token] if token.startswith(":") else item.get(names.get(token, token))
+    value = values[token] if token.startswith(":") else item.get(names.get(token, token))
+    return None if value is None else _plain(value)

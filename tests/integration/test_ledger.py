@@ -134,6 +134,15 @@ def test_settling_ends_a_conversion_once_and_never_unsends_it(clean: Stack) -> N
     assert statuses(clean) == {"order_created#shopify:1": "sent"}
 
 
+def test_a_rejection_keeps_its_reason_when_a_copy_of_its_message_grows_too_old(clean: Stack) -> None:
+    ledger = real(clean)
+    ledger.record(conversion(), NOW_MS)
+    ledger.settle(KEY, "rejected", "amount: x", NOW_MS)
+    ledger.settle(KEY, "expired", "7 d 0 h old", NOW_MS + 7 * DAY_MS)
+    item = items(clean)[KEY]
+    assert (item["status"]["S"], item["reason"]["S"]) == ("rejected", "amount: x")
+
+
 def test_an_ended_conversion_is_set_back_once_and_never_after_another_end(clean: Stack) -> None:
     # Given a rejected conversion
     ledger = real(clean)

@@ -278,11 +278,20 @@ class Ledger:
 
     def settle(self, key: str, status: Settled, reason: str, now_ms: int) -> None:
         """Write what became of a conversion, or of what was to be fetched. Repeating it is harmless: ``sent`` is never
-        overwritten by another end, nor is what was first said of a fetched object.
+        overwritten by another end, nor a rejection by ``expired``, nor is what was first said of a fetched object.
 
         A conversion that was erased or forgotten meanwhile stays away: nothing is written for it.
         """
-        exists_and_is_open = "attribute_exists(pk) AND NOT #status IN (:sent, :fetched)"
+        # A message may come back after its conversion has ended, even when it has grown too old meanwhile:
+        #
+        #   day 1  rejected, with its reason ─▶ deleting the message fails, it comes back
+        #   day 7  the copy is too old       ─▶ refused: what was wrong with the event is worth more than its age
+        #
+        # A rejected one that passes when it is sent again was sent.
+        ended = {":sent": {"S": "sent"}, ":fetched": {"S": "fetched"}}
+        if status == "expired":
+            ended[":rejected"] = {"S": "rejected"}
+        exists_and_is_open = f"attribute_exists(pk) AND NOT #status IN ({', '.join(ended)})"
         with _available("settle the conversion"):
             try:
                 self._client.update_item(
@@ -293,8 +302,7 @@ class Ledger:
                     ExpressionAttributeNames={"#status": "status"},
                     ExpressionAttributeValues={
                         ":status": {"S": status},
-                        ":sent": {"S": "sent"},
-                        ":fetched": {"S": "fetched"},
+                        **ended,
                         ":reason": {"S": reason},
                         ":now": {"N": str(now_ms)},
                     },
