@@ -83,6 +83,8 @@ def random_history(
     for number in range(dice.choice((1, 1, 2, 2, 3, 5))):
         story = platforms.story(dice.choice(templates), number) if templates else _story(world, dice, number)
         _tell(world, dice, story, span_ms)
+    if world.openai.bad and span_ms < DAY_MS and dice.random() < 0.2:
+        world.replay(START_MS + dice.randint(0, span_ms))
     if dice.random() < 0.05:
         world.secrets["shop"] = ()
         world.timeline.after(dice.randint(0, span_ms), world.secrets.clear)

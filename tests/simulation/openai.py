@@ -81,10 +81,16 @@ class OpenAiServer:
         self.naming: Naming = "first"
         self.retry_after: Callable[[], Mapping[str, str]] = dict
         self.bad: dict[Identity, int] = {}
+        self.mended: set[Identity] = set()
         self.first_bytes: dict[Identity, str] = {}
         self.counted: dict[Identity, int] = {}
         self.requests = 0
         self.events = 0
+
+    def mend(self) -> None:
+        """From now on it takes what it has refused so far."""
+        self.mended.update(self.bad)
+        self.bad = {}
 
     def answer(self, key: str, pixel_id: str, body: bytes, sender_ms: int, now_ms: int) -> Response:
         """What a request comes to. ``sender_ms`` is the sender's time as it sent, ``now_ms`` that of its arrival."""

@@ -110,7 +110,7 @@ class Properties:
             world.say(f"ledger: {key} is {status} ({reason})")
         if before == "sent" or (before in ENDS and status == "expired"):
             self.violated("P1", f"{key} was {before} and became {status}")
-        if not reason:
+        if not reason and status in ENDS:
             self.violated("P5", f"{key} is {status} without a reason")
         match status:
             case "sent":
@@ -119,7 +119,7 @@ class Properties:
                 if identity not in world.openai.counted:
                     self.violated("P1", f"{key} is said to be sent, but OpenAI has not taken it")
             case "rejected":
-                if identity not in world.openai.bad:
+                if identity not in world.openai.bad and identity not in world.openai.mended:
                     name = "P1" if world.openai.weather == "well" else "P8"
                     self.violated(name, f"{key} is rejected ({reason}), but nothing is wrong with it")
             case "expired":
@@ -128,6 +128,8 @@ class Properties:
                     self.violated("P1", f"{key} is expired, but not 7 days old")
                 if timestamp_ms + MAX_PAST_MS - MARGIN_MS > world.calm_ms + CATCHING_UP_MS + world.longest_wait_ms:
                     self.violated("P3", f"{key} expired while it could have been sent")
+            case "recorded" if before == "rejected" and "reopened_ms" in after:
+                pass  # somebody replays it
             case _:
                 self.violated("P1", f"{key} has the unknown status {status}")
         if status in ("sent", "rejected"):
@@ -242,6 +244,8 @@ class Properties:
             self.violated("P1", f"{key} is said to be sent, but OpenAI has not counted it")
         elif status == "rejected" and identity in world.openai.counted:
             self.violated("P1", f"{key} is said to be rejected, but OpenAI has counted it")
+        elif status == "rejected" and world.replays:
+            self.violated("P5", f"{key} was replayed, and OpenAI would take it now, but it was not sent")
         elif status == "sent" and world.openai.first_bytes[identity] != item["event"]["S"]:
             self.violated("P2", f"{key} was sent with other bytes than the ledger has")
 

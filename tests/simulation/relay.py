@@ -75,6 +75,21 @@ class Relay:
         """functions/outbox."""
         self.queue(invocation).forward(conversions_in(images), invocation.clock())
 
+    def replay(self, invocation: Invocation) -> int:
+        """``relay replay ledger``: what was rejected goes on the queue again, and so does what an attempt before left
+        behind; how many.
+        """
+        ledger, queue, now_ms = self.ledger(invocation), self.queue(invocation), invocation.clock()
+        found = [item for item in list(self.world.table.items.values()) if item is not None and "event" in item]
+        again = [
+            item
+            for item in found
+            if (item["status"]["S"] == "rejected" and ledger.reopen(item["pk"]["S"], "rejected", now_ms))
+            or (item["status"]["S"] == "recorded" and "reopened_ms" in item)
+        ]
+        queue.forward(conversions_in(again), now_ms)
+        return len(again)
+
     def send(self, invocation: Invocation) -> Run:
         """functions/sender."""
         client: Any = SqsClient(self.world.queues, invocation)

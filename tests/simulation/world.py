@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from conversion_relay.ledger import LedgerUnavailable
 from conversion_relay.queue import NotQueued
 from conversion_relay.settings import Settings
 from tests.simulation import platforms
@@ -82,6 +83,8 @@ class World:
         self.counts: Counter[str] = Counter()
         self.stories: list[Story] = []
         self.given_up: list[str] = []
+        self.replays = False
+        """Whether somebody replays what was rejected, its cause being mended."""
         self.secrets: dict[str, Sequence[str]] = {}
         """By source, where it is not the one that all have."""
 
@@ -138,6 +141,27 @@ class World:
         if self.say is not None:
             self.say(f"OpenAI is {weather}")
         self.openai.weather = weather
+
+    def replay(self, at_ms: int) -> None:
+        """OpenAI takes what it has refused, and somebody replays that, again and again until it is done."""
+
+        def replayed(invocation: Invocation) -> int | None:
+            try:
+                return self.relay.replay(invocation)
+            except (LedgerUnavailable, NotQueued):
+                return None
+
+        def act() -> None:
+            self.openai.mend()
+            invocation, done = self._invoke("replay", HOUR_MS, replayed)
+            if self.say is not None:
+                self.say(f"{invocation.name}: {'failed' if done is None else f'{done} queued again'}")
+            # What a run of the sender has had refused before may be written down a little later.
+            if done != 0 or self.now_ms < self.calm_ms + HOUR_MS:
+                self.timeline.after(20 * MINUTE_MS, act)
+
+        self.replays = True
+        self.timeline.at(at_ms, act)
 
     def calm(self) -> None:
         """Nothing goes wrong any more."""
