@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tools import backfill, lambda_event, platforms, posting, replay, trial
+from tools import backfill, check, explain, lambda_event, platforms, posting, replay, status, trial
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("try", "what would the relay make of this delivery? Writes nothing", trial),
         ("event", "print a sample, freshly signed, as the event that Lambda gets (for sam local invoke)", lambda_event),
         ("post", "sign a sample freshly and post it to a running relay (see make up)", posting),
+        ("explain", "what became of this order, event, subscription or call?", explain),
+        ("status", "is all well? What waits, what was sent, what needs a person", status),
+        ("check", "is everything in place for conversions to be counted? Counts nothing itself", check),
         ("replay", "what was parked, put aside, rejected or left behind, once more", replay),
         ("backfill", "fetch the last days from Shopify or Stripe, and record what the ledger lacks", backfill),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
@@ -24,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
-    status: int = options.run(options)
-    return status
+    exit_status: int = options.run(options)
+    return exit_status
 
 
 if __name__ == "__main__":

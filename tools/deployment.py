@@ -67,7 +67,11 @@ def chosen(options: argparse.Namespace) -> Deployment:
         NoDeployment: there is none.
     """
     if options.stack:
-        return Deployment(boto3.Session(profile_name=options.profile, region_name=options.region), options.stack)
+        try:
+            session = boto3.Session(profile_name=options.profile, region_name=options.region)
+        except BotoCoreError as error:
+            raise NoDeployment(f"The AWS credentials cannot be used: {error}") from error
+        return Deployment(session, options.stack)
     if not RUNNING.is_file():
         raise NoDeployment(
             f"Name the stack with --stack or in ${STACK_VARIABLE}, or start a relay on this machine with 'make up'."
@@ -92,6 +96,11 @@ class Deployment:
         bare = botocore.session.Session(session_vars=_NO_PROFILE)
         session = boto3.Session("local", "local", region_name=region, botocore_session=bare)
         return cls(session, stack, endpoint)
+
+    @property
+    def command_options(self) -> str:
+        """What a command that this one recommends needs to mean the same relay, with a blank before it."""
+        return "" if self.endpoint else f" --stack {self.stack}"
 
     def client(self, service: str) -> Any:
         """A boto3 client, made once for each service."""

@@ -83,7 +83,6 @@ class Entry:
 
 def scan(deployment: Deployment, statuses: Sequence[str] = ()) -> Iterator[Entry]:
     """Every conversion and object to fetch, or those of some statuses, in no order."""
-    client, table = deployment.client("dynamodb"), deployment.resources["Ledger"]
     condition: dict[str, Any] = {
         "FilterExpression": "attribute_exists(#status)",
         "ExpressionAttributeNames": {"#status": "status"},
@@ -91,6 +90,31 @@ def scan(deployment: Deployment, statuses: Sequence[str] = ()) -> Iterator[Entry
     if statuses:
         values = {f":s{number}": {"S": status} for number, status in enumerate(statuses)}
         condition |= {"FilterExpression": f"#status IN ({', '.join(values)})", "ExpressionAttributeValues": values}
+    yield from _scan(deployment, condition)
+
+
+def named(deployment: Deployment, name: str) -> list[Entry]:
+    """The conversions whose event id (the pixel's, where it has one), delivery or object is of this name, by a scan."""
+    condition = {
+        "FilterExpression": "begins_with(#event, :event) OR #delivery = :name OR contains(pk, :object)",
+        "ExpressionAttributeNames": {"#event": "event", "#delivery": "delivery"},
+        "ExpressionAttributeValues": {
+            # The id stands first in the JSON of every event, and is written as `Event.to_json` writes.
+            ":event": {"S": f'{{"id":{json.dumps(name, ensure_ascii=False)},'},
+            ":name": {"S": name},
+            ":object": {"S": f":{name}"},
+        },
+    }
+    return [each for each in _scan(deployment, condition) if _is_named(each, name)]
+
+
+def _is_named(entry: Entry, name: str) -> bool:
+    ids = (entry.event.get("id"), entry.delivery, entry.key, entry.key.partition("#")[2])
+    return name in ids or entry.key.endswith(f":{name}") or f":{name}:" in entry.key.partition("#")[2]
+
+
+def _scan(deployment: Deployment, condition: Mapping[str, Any]) -> Iterator[Entry]:
+    client, table = deployment.client("dynamodb"), deployment.resources["Ledger"]
 
     def segment(number: int) -> list[Entry]:
         pages = client.get_paginator("scan").paginate(

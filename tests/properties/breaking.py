@@ -232,6 +232,7 @@ def told(outcome: Outcome, ledger: InMemoryLedger) -> str:
     """Everything that leaves the function or is written, but for what is parked, which is raw by design."""
     written = [*ledger.conversions.values(), *(facts for facts, _ in ledger.memories.values())]
     parts = [outcome.reason, outcome.detail, outcome.key or "", outcome.event.to_json() if outcome.event else ""]
+    parts += [*outcome.about, outcome.topic or ""]
     return " ".join(
         [*parts, json.dumps(written, ensure_ascii=False), *ledger.memories, *map(repr, ledger.requests.values())]
     )

@@ -113,6 +113,14 @@ def test_a_delivery_leaves_nothing_else(deliveries: list[dict[str, Any]]) -> Non
     assert {name for line in deliveries[1::2] for name in line} == {"_aws", "service", *map(str.capitalize, LEVELS)}
 
 
+def test_what_a_delivery_is_about_is_told_where_it_is_known() -> None:
+    line, _ = lines_of(
+        "outcome = Outcome('ignored', 200, 'refund', 'none', about=('shopify:7', '#1001'), topic='refunds/create')",
+        "observability.delivered(source, delivery, outcome)",
+    )
+    assert (line["about"], line["topic"]) == (["shopify:7", "#1001"], "refunds/create")
+
+
 def test_two_conversions_of_one_delivery_are_one_line_and_count_as_two() -> None:
     line, metric = lines_of(
         "delivery = Delivery('POST', '/', '', {}, b'')",

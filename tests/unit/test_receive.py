@@ -68,6 +68,7 @@ class World:
     ledger: Any = field(default_factory=InMemoryLedger)
     parking: Any = field(default_factory=InMemoryParking)
     now_ms: int = NOW_MS
+    about: Any = lambda _: ()
 
     def receive(self, body: bytes = b"{}", signature: str | None = SECRET) -> Outcome:
         headers = {"delivery": "d-1", "tenant": "shop.example.com"} | ({"signature": signature} if signature else {})
@@ -78,6 +79,8 @@ class World:
             lambda delivery: delivery.headers.get("delivery"),
             lambda delivery: delivery.headers.get("tenant"),
             self.retries,
+            about=self.about,
+            topic=lambda _: "a/topic" if self.about(_) else None,
         )
         receiver = Receiver(source, self.secrets, self.ledger, self.parking, Settings(), lambda: self.now_ms)
         return receiver.receive(Delivery("POST", "/", "", headers, body))
@@ -100,6 +103,27 @@ def test_recorded() -> None:
     assert outcome.event == event.parse(an_order(7))
     assert world.ledger.conversions == {"order_created#test:7": an_order(7)}
     assert world.parking.parked == {}
+
+
+def test_a_verified_delivery_is_named() -> None:
+    outcome = World(about=lambda _: ["test:7", "#1001"]).receive(b'{"id": 7}')
+
+    assert (outcome.kind, outcome.about, outcome.topic) == ("recorded", ("test:7", "#1001"), "a/topic")
+
+
+def test_a_refused_delivery_is_not_named() -> None:
+    outcome = World(about=lambda _: ["test:7"]).receive(b'{"id": 7}', signature="wrong")
+
+    assert (outcome.kind, outcome.about, outcome.topic) == ("refused", (), None)
+
+
+def test_a_defect_in_the_naming_costs_no_sale() -> None:
+    def defect(delivery: Delivery) -> Any:
+        raise KeyError(delivery.path)
+
+    world = World(about=defect)
+
+    assert (world.receive(b'{"id": 7}').kind, len(world.ledger.conversions)) == ("recorded", 1)
 
 
 def test_duplicate_changes_nothing() -> None:

@@ -173,6 +173,10 @@ class Source:
     platform sends a delivery again after a 5xx; what cannot be recorded of one that does not is parked before the
     answer. ``handshake`` answers a platform that tries the address before it signs anything; it must tell nothing that
     the request did not hold.
+
+    ``about`` names, for the log, the objects that a verified delivery is about, as ledger subjects name them
+    (``shopify:6184203910411``), and by what people call them (``#1001``); ``topic`` is the platform's word for what has
+    happened. Both say ids and words of the platform only, nothing of a person, and raise for no body whatever.
     """
 
     name: str
@@ -182,13 +186,16 @@ class Source:
     tenant: Callable[[Delivery], str | None]
     retries: bool = True
     handshake: Callable[[Delivery], Handshake | None] = lambda _: None
+    about: Callable[[Delivery], Sequence[str]] = lambda _: ()
+    topic: Callable[[Delivery], str | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one delivery: the answer to the sender, and the one line in the log.
 
-    ``also`` are the keys of further conversions that were recorded with the first.
+    ``also`` are the keys of further conversions that were recorded with the first. ``about`` and ``topic`` are what the
+    source names the delivery by, and empty where it is not verified: nobody else may write into the log.
     """
 
     kind: Literal[
@@ -201,3 +208,5 @@ class Outcome:
     event: Event | None = None
     also: Sequence[str] = ()
     handshake: Handshake | None = None
+    about: Sequence[str] = ()
+    topic: str | None = None

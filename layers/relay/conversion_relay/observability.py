@@ -46,6 +46,8 @@ def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
             "http": outcome.http,
             "bytes": len(delivery.body),
             **({"also": list(outcome.also)} if outcome.also else {}),
+            **({"about": list(outcome.about)} if outcome.about else {}),
+            **({"topic": outcome.topic} if outcome.topic else {}),
         },
     )
     metrics.add_metric(_METRIC[outcome.kind], MetricUnit.Count, 1 + len(outcome.also))

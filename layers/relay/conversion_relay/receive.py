@@ -108,6 +108,14 @@ class Receiver:
             # A defect in a check must neither accept nor crash; once it is mended, the source's next attempt counts.
             detail = f"{type(bug).__name__} in the check of the {self.source.name} source; nothing is accepted"
             return Outcome("failed", 500, "verification_failed", detail)
+        outcome = self._recorded_or_failed(delivery, now_ms)
+        try:
+            return replace(outcome, about=tuple(self.source.about(delivery)), topic=self.source.topic(delivery))
+        except Exception:
+            # By now it is written: a defect in its names must not make the platform send it again and again.
+            return outcome
+
+    def _recorded_or_failed(self, delivery: Delivery, now_ms: int) -> Outcome:
         try:
             return self._settle(delivery, now_ms)
         except LedgerUnavailable as error:

@@ -56,6 +56,11 @@ def delivery_id(delivery: Delivery) -> str | None:
     return calls.known_id(claims_of(delivery.body), "resource_id")
 
 
+def about(delivery: Delivery) -> Sequence[str]:
+    """The call or form, for the log."""
+    return calls.named(NAME, claims_of(delivery.body), ("resource_id", "id"))
+
+
 def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:  # noqa: ARG001
     """Turn a verified delivery into what the relay should do about it.
 
@@ -164,4 +169,4 @@ KINDS: Final[Sequence[tuple[Sequence[str], Callable[[Mapping[str, Any], Settings
 )
 """The fields that show a kind, and the function that reads it. Convert Assist has none of them, and is ignored."""
 
-SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False)
+SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False, about=about)

@@ -204,6 +204,13 @@ def object_id(node: object, *names: str) -> str:
     return found
 
 
+def named(source: str, node: object, *names: Sequence[str]) -> Sequence[str]:
+    """The ledger subject of an object, made of the first id under each of the lists of names; none where one lacks."""
+    ids = [envelope.first(known_id(node, name) for name in each) for each in names]
+    found = [each for each in ids if each is not None]
+    return (":".join((source, *found)),) if len(found) == len(ids) else ()
+
+
 def seconds(node: object, *path: str) -> Decimal | None:
     """A number of seconds, or the text of one; None where nothing stands.
 

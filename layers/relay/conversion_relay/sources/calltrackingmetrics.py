@@ -71,6 +71,11 @@ def delivery_id(delivery: Delivery) -> str | None:
     return calls.known_id(claims_of(delivery.body), "id")
 
 
+def about(delivery: Delivery) -> Sequence[str]:
+    """The activity, for the log."""
+    return calls.named(NAME, claims_of(delivery.body), ("account_id",), ("id",))
+
+
 def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:  # noqa: ARG001
     """Turn a verified delivery into what the relay should do about it.
 
@@ -195,4 +200,4 @@ DIRECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any], Settings, int], Resu
     "msg-outbound": _text_message,
 }
 
-SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False)
+SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False, about=about)

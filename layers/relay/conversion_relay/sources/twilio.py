@@ -29,6 +29,7 @@ MOST_FIELDS: Final = 1_000
 """A callback has about forty. More are not parsed: anybody may post to the address."""
 
 _TENANT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_CALL: Final = re.compile(r"CA[A-Za-z0-9_-]{1,98}")
 
 
 def sign(url: str, fields: Iterable[tuple[str, str]], secret: str, algorithm: str = "HMAC_SHA1") -> str:
@@ -130,6 +131,18 @@ def delivery_id(delivery: Delivery) -> str | None:
     return calls.known_id({"sid": _claimed(delivery, "CallSid")}, "sid")
 
 
+def about(delivery: Delivery) -> Sequence[str]:
+    """The call and, of a leg, the call that it belongs to, for the log."""
+    sids = [_claimed(delivery, field) for field in ("CallSid", "ParentCallSid")]
+    return tuple(f"{NAME}:{each}" for each in sids if each is not None and _CALL.fullmatch(each))
+
+
+def topic(delivery: Delivery) -> str | None:
+    """The status of the call, such as ``no-answer``; None for one that Twilio does not document."""
+    status = calls.word({"status": _claimed(delivery, "CallStatus")}, "status")
+    return status if status in STATUSES else None
+
+
 def _claimed(delivery: Delivery, field: str) -> str | None:
     sent = _form(delivery)
     if sent is None:
@@ -214,4 +227,4 @@ STATUSES: Final[Mapping[str, Callable[[Delivery, Mapping[str, Any], Settings, in
     "canceled": _no_conversion("canceled", "the caller hung up before anybody answered"),
 }
 
-SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False)
+SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False, about=about, topic=topic)

@@ -69,6 +69,11 @@ def delivery_id(delivery: Delivery) -> str | None:
     return calls.known_id(claims_of(delivery.body), "lead_id")
 
 
+def about(delivery: Delivery) -> Sequence[str]:
+    """The lead, for the log."""
+    return calls.named(NAME, claims_of(delivery.body), ("lead_id",))
+
+
 def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:  # noqa: ARG001
     """Turn a verified delivery into what the relay should do about it.
 
@@ -194,4 +199,4 @@ LEAD_TYPES: Final[Mapping[str, Callable[[Mapping[str, Any], Settings, int], Resu
     "custom-event": _no_conversion("custom_event", "what a custom event means is not known here"),
 }
 
-SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False)
+SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, retries=False, about=about)

@@ -55,6 +55,7 @@ def source(name: str, definition: Mapping[str, Any]) -> Source:
         tenant=lambda _: None,
         retries=bool(definition.get("retries", True)),
         handshake=known.handshake,
+        about=known.about,
     )
 
 
@@ -87,3 +88,8 @@ class _Known:
         from conversion_relay.sources.custom import mapping
 
         return mapping.normalize(self._name, self._platform, delivery, settings, now_ms)
+
+    def about(self, delivery: Delivery) -> Sequence[str]:
+        from conversion_relay.sources.custom import mapping
+
+        return mapping.subjects(self._name, self._platform, delivery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,35 @@ def normalize(
         first, *others = conversions.values()
         return replace(first, also=tuple(others))
     return next((each for each in results if isinstance(each, Ignored)), Ignored("no_events", "the list is empty"))
+
+
+def subjects(name: str, platform: Platform, delivery: Delivery) -> Sequence[str]:
+    """The ledger subjects that the events in a verified delivery would have; none where the file finds no id."""
+    found: list[str] = []
+    with contextlib.suppress(NotUnderstood):
+        for each in payloads(delivery, platform.body):
+            with contextlib.suppress(NotUnderstood):
+                found.append(_subject(name, platform.conversion, Reader(each, delivery)))
+    return tuple(dict.fromkeys(found))
+
+
+def _subject(name: str, says: form.Conversion, reader: Reader) -> str:
+    parts = [_identifier(reader, says.id, "id")]
+    if says.account is not None:
+        parts.insert(0, _identifier(reader, says.account, "account"))
+    subject = ":".join([name, *parts])
+    if len(subject) > LONGEST_ID + len(name) + 1:
+        raise NotUnderstood("id_unusable", f"account and id have over {LONGEST_ID} characters together")
+    return subject
+
+
+def _identifier(reader: Reader, expression: str, what: str) -> str:
+    value = payload.identifier(reader.value(expression))
+    if value is None:
+        raise NotUnderstood(f"{what}_missing", f"there is no {what} where the file says it stands")
+    if not _ID.fullmatch(value):
+        raise NotUnderstood(f"{what}_unusable", f"the {what} has blanks or an @ in it, or over {LONGEST_ID} characters")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,23 +184,7 @@ class _Mapping:
         return found
 
     def _subject(self) -> str:
-        parts = [self._identifier(self.says.id, "id")]
-        if self.says.account is not None:
-            parts.insert(0, self._identifier(self.says.account, "account"))
-        subject = ":".join([self.name, *parts])
-        if len(subject) > LONGEST_ID + len(self.name) + 1:
-            raise NotUnderstood("id_unusable", f"account and id have over {LONGEST_ID} characters together")
-        return subject
-
-    def _identifier(self, expression: str, what: str) -> str:
-        value = payload.identifier(self.reader.value(expression))
-        if value is None:
-            raise NotUnderstood(f"{what}_missing", f"there is no {what} where the file says it stands")
-        if not _ID.fullmatch(value):
-            raise NotUnderstood(
-                f"{what}_unusable", f"the {what} has blanks or an @ in it, or over {LONGEST_ID} characters"
-            )
-        return value
+        return _subject(self.name, self.platform.conversion, self.reader)
 
     def _time(self) -> int:
         found = self._time_or_none()

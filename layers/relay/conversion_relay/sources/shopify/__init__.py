@@ -11,8 +11,9 @@ from typing import Any, Final
 from conversion_relay.delivery import Delivery, Ignored, NotUnderstood, Recall, Result, Source
 from conversion_relay.payload import parse_object
 from conversion_relay.settings import Settings
+from conversion_relay.sources.shopify.about import about, topic
 from conversion_relay.sources.shopify.carts import cart
-from conversion_relay.sources.shopify.customers import customer, marketing_consent, privacy_request
+from conversion_relay.sources.shopify.customers import PRIVACY_TOPICS, customer, marketing_consent, privacy_request
 from conversion_relay.sources.shopify.event import NAME, Received
 from conversion_relay.sources.shopify.orders import checkout, order, subscription_contract
 from conversion_relay.sources.shopify.signature import delivery_id, header, sign, tenant, verify
@@ -33,7 +34,7 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     if handle is None:
         return Ignored("topic_not_handled", f"the topic {topic[:60]} holds no conversion for this relay")
     # A shop that has left is taken off the list before its shop/redact comes, 48 hours later.
-    if settings.shop_domains and topic not in _PRIVACY_TOPICS and tenant(delivery) not in settings.shop_domains:
+    if settings.shop_domains and topic not in PRIVACY_TOPICS and tenant(delivery) not in settings.shop_domains:
         return Ignored("unknown_shop", "the shop is not in ShopDomains, so its sales belong to another pixel")
     body = parse_object(delivery.body)
     if _is_events_preview(delivery, body):
@@ -77,6 +78,4 @@ TOPICS: Final[Mapping[str, Callable[[Received], Result]]] = {
     "shop/redact": privacy_request("erase_tenant"),
 }
 
-_PRIVACY_TOPICS: Final = ("customers/data_request", "customers/redact", "shop/redact")
-
-SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant)
+SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, about=about, topic=topic)

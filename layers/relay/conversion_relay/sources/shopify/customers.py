@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from conversion_relay import identity, timestamps
 from conversion_relay.delivery import Ignored, NotUnderstood, PrivacyRequest, Result
@@ -12,6 +12,8 @@ from conversion_relay.payload import text, value_at
 from conversion_relay.sources.shopify.event import NAME, Received, conversion
 from conversion_relay.sources.shopify.payload import exact_id, person
 from conversion_relay.sources.shopify.signature import delivery_id, domain, tenant
+
+PRIVACY_TOPICS: Final = ("customers/data_request", "customers/redact", "shop/redact")
 
 
 def customer(received: Received) -> Result:

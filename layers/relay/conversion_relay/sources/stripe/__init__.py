@@ -14,6 +14,7 @@ from conversion_relay.delivery import Delivery, Ignored, NotUnderstood, Recall, 
 from conversion_relay.payload import flag, parse_object, text, value_at
 from conversion_relay.settings import Settings
 from conversion_relay.sources.stripe import payments, subscriptions, thin
+from conversion_relay.sources.stripe.about import about, topic
 from conversion_relay.sources.stripe.event import NAME, Received
 from conversion_relay.sources.stripe.signature import account_of, delivery_id, is_connected, sign, tenant, verify
 
@@ -125,4 +126,4 @@ TEST_MODE: Final = Ignored(
     "test_mode", "a test: set StripeTestMode=count in a deployment with DeliveryMode validate to see its event checked"
 )
 
-SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant)
+SOURCE: Final = Source(NAME, verify, normalize, delivery_id, tenant, about=about, topic=topic)
