@@ -1,5 +1,7 @@
 """The checker finds what is wrong: each relay with one step done wrongly breaks a property before long."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import Count
@@ -27,3 +29,10 @@ def _broken(mutant: Mutant, seed: int) -> set[str]:
 
 def test_each_property_is_broken_by_a_mutant() -> None:
     assert set[str]().union(*(mutant.properties for mutant in MUTANTS.values())) == PROPERTIES.keys()
+
+
+def test_the_documentation_lists_every_mutant() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+    for name, mutant in MUTANTS.items():
+        assert f"| {name} | {mutant.wrong} | {', '.join(sorted(mutant.properties))} |" in page
