@@ -48,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.faults", description=__doc__)
     parser.add_argument("--deliveries", type=_whole, default=10_000, help="how many to post (default: 10000)")
     parser.add_argument("--seed", type=int, default=None, help="of the plan (default: another each time)")
-    parser.add_argument("--clients", type=_whole, default=4, help="that post at the same time (default: 4)")
+    parser.add_argument(
+        "--clients", type=_whole, default=trial.CLIENTS, help=f"that post at the same time (default: {trial.CLIENTS})"
+    )
     options = parser.parse_args(arguments)
     seed = SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

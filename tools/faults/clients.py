@@ -25,6 +25,11 @@ from tools.faults.plan import Posting
 TIMEOUT_S: Final[Mapping[str, float]] = {"shopify": 5, "stripe": 10, "callrail": 10}
 """How long a platform waits for the answer. Shopify says 5 s, the others do not say."""
 NEVER_RETRY: Final = frozenset({"callrail"})
+WAVE: Final = 200
+"""After so many new deliveries there is a lull, as there is in any shop. The sender gathers for up to 20 s while
+anything arrives: without lulls a trial would see few requests to OpenAI, and so few of its faults.
+"""
+LULL_S: Final = 2.0
 _FIRST_WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 4.0
 
@@ -52,12 +57,14 @@ class Clients:
     make: Callable[[Posting, datetime], Delivery]
     post: Callable[[str, Delivery], tuple[int, bytes]]
     seed: int
+    wave: int = WAVE
     courses: dict[int, Course] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     defect: Exception | None = None
     _later: list[tuple[float, int]] = field(default_factory=list)
     _under_way: int = 0
-    _fresh: Iterator[Posting] | None = None
+    _fresh: Iterator[Posting] = field(default_factory=lambda: iter(()))
+    _lull_until: float = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -108,18 +115,21 @@ class Clients:
 
     def _next(self) -> Course | None:
         with self._lock:
-            if self._later and self._later[0][0] <= time.monotonic():
+            now = time.monotonic()
+            if self._later and self._later[0][0] <= now:
                 course = self.courses[heapq.heappop(self._later)[1]]
-            elif self._fresh is not None and (posting := next(self._fresh, None)):
-                course = self.courses[posting.number] = Course(posting)
-            else:
+            elif now < self._lull_until or (posting := next(self._fresh, None)) is None:
                 return None
+            else:
+                course = self.courses[posting.number] = Course(posting)
+                if len(self.courses) % self.wave == 0:
+                    self._lull_until = now + LULL_S
             self._under_way += 1
             return course
 
     def _settled(self) -> bool:
         with self._lock:
-            return not self._later and not self._under_way
+            return len(self.courses) == len(self.postings) and not self._later and not self._under_way
 
     def _attempt(self, course: Course) -> None:
         delivery = self.make(course.posting, datetime.now(UTC))

@@ -225,22 +225,22 @@ _REQUESTS_PLANNED: Final = 5_000
 _LOST_REPLY: Final = {"abort_bytes": 0}
 _AWS: Final[Sequence[tuple[str, float, Mapping[str, Any]]]] = (
     # name, longest share of the run in percent, microburst rule with the highest probability
-    ("DynamoDB throttles", 4, {"error": {"code": "ProvisionedThroughputExceededException"}, "probability": 0.5}),
-    ("DynamoDB errors", 4, {"error": {"code": "InternalServerError", "status": 500}, "probability": 0.4}),
-    ("DynamoDB slow", 4, {"latency": {"min": 50, "max": 600}, "probability": 0.3}),
+    ("DynamoDB throttles", 5, {"error": {"code": "ProvisionedThroughputExceededException"}, "probability": 0.5}),
+    ("DynamoDB errors", 5, {"error": {"code": "InternalServerError", "status": 500}, "probability": 0.4}),
+    ("DynamoDB slow", 5, {"latency": {"min": 50, "max": 600}, "probability": 0.3}),
     # Longer than the 3 s that a receiver waits: it has given up when the write arrives, and arrives it does.
-    ("DynamoDB late", 4, {"latency": {"min": 3300, "max": 4000}, "probability": 0.05}),
-    ("DynamoDB resets", 4, {"reset": True, "probability": 0.3}),
+    ("DynamoDB late", 3, {"latency": {"min": 3300, "max": 4000}, "probability": 0.05}),
+    ("DynamoDB resets", 6, {"reset": True, "probability": 0.3}),
     # Done, but nobody hears of it: the retry of the SDK meets its own write.
-    ("DynamoDB lost replies", 4, {"response": _LOST_REPLY, "probability": 0.3}),
+    ("DynamoDB lost replies", 8, {"response": _LOST_REPLY, "probability": 0.3}),
     # Not RequestThrottled: microburst's form of it is not one that the SDK retries.
-    ("SQS errors", 4, {"error": {"code": "ServiceUnavailable", "status": 503}, "probability": 0.6}),
-    ("SQS slow", 4, {"latency": {"min": 50, "max": 800}, "probability": 0.5}),
-    ("SQS resets", 4, {"reset": True, "probability": 0.6}),
-    ("SQS lost replies", 4, {"response": _LOST_REPLY, "probability": 0.4}),
+    ("SQS errors", 8, {"error": {"code": "ServiceUnavailable", "status": 503}, "probability": 0.6}),
+    ("SQS slow", 8, {"latency": {"min": 50, "max": 800}, "probability": 0.5}),
+    ("SQS resets", 8, {"reset": True, "probability": 0.6}),
+    ("SQS lost replies", 8, {"response": _LOST_REPLY, "probability": 0.4}),
     ("S3 errors", 15, {"error": {"code": "InternalError", "status": 500}, "probability": 1.0}),
     ("S3 throttles", 15, {"error": {"code": "SlowDown", "status": 503}, "probability": 0.8}),
-    ("SSM errors", 8, {"error": {"code": "InternalServerError", "status": 500}, "probability": 1.0}),
+    ("SSM errors", 5, {"error": {"code": "InternalServerError", "status": 500}, "probability": 0.6}),
 )
 _OPENAI: Final[Sequence[tuple[str, int, Mapping[str, Any]]]] = (
     # name, weight, rule of the stand-in
@@ -266,15 +266,17 @@ def faults(seed: int, deliveries: int, key: str) -> Faults:
 
 
 def _windows(random: Random, deliveries: int, key: str) -> Iterator[Window]:
-    rounds = max(1, deliveries // 2_500)
-    for _ in range(rounds):
-        for name, longest, rule in _AWS:
-            begins = random.uniform(0, 0.9)
-            ends = begins + random.uniform(longest / 2, longest) / 100
-            probability = rule["probability"] * random.uniform(0.5, 1)
-            service = name.partition(" ")[0].lower()
-            yield Window(begins, ends, name, [{**rule, "service": service, "probability": round(probability, 3)}])
+    kinds: list[tuple[str, float, Mapping[str, Any]]] = []
+    for _ in range(max(7, deliveries // 190)):
+        kinds = kinds or random.sample(_AWS, len(_AWS))  # every kind once, then every kind again
+        name, longest, rule = kinds.pop()
+        begins = random.uniform(0, 0.9)
+        ends = begins + random.uniform(longest / 2, longest) / 100
+        probability = rule["probability"] * random.uniform(0.5, 1)
+        service = name.partition(" ")[0].lower()
+        yield Window(begins, ends, name, [{**rule, "service": service, "probability": round(probability, 3)}])
     # At OpenAI one after the other, so that neither hides the other.
+    rounds = max(1, deliveries // 2_500)
     for number in range(rounds):
         begins = (number + random.uniform(0.1, 0.3)) / rounds * 0.9
         yield Window(begins, begins + 0.02, "key revoked", keys={})
@@ -283,7 +285,7 @@ def _windows(random: Random, deliveries: int, key: str) -> Iterator[Window]:
 
 
 def _strikes(random: Random, deliveries: int) -> Iterator[Strike]:
-    struck = [*FUNCTIONS, *random.choices(list(_STRIKES), list(_STRIKES.values()), k=deliveries // 80)]
+    struck = [*FUNCTIONS, *random.choices(list(_STRIKES), list(_STRIKES.values()), k=deliveries // 150)]
     return (Strike(random.uniform(0.02, 0.98), function) for function in struck)
 
 

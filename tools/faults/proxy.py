@@ -80,7 +80,7 @@ class FaultProxy:
         """How often a call was broken since the start, by what was done to it."""
         found: Counter[str] = Counter()
         for service, action, times in _FAULT.findall(self._call("metrics").decode()):
-            found[f"{_SERVICES.get(service, service)} {_plain(action)}"] += int(times)
+            found[f"{_SERVICES.get(service, service)} {plain(action)}"] += int(times)
         return found
 
     def _call(self, path: str, body: bytes | None = None) -> bytes:
@@ -104,7 +104,7 @@ class FaultProxy:
         raise LocalAwsFailed("\n".join([f"The fault proxy did not start on {self.endpoint}. Its last words:", *tail]))
 
 
-def _plain(action: str) -> str:
+def plain(action: str) -> str:
     """``latency:123ms`` is slow, ``response:abort`` a lost reply, ``error:SlowDown`` that error."""
     name, _, detail = action.partition(":")
     match name:

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from conversion_relay.delivery import Delivery
 from tools.faults import plan
 from tools.faults.accounting import Balance, Books, balance
-from tools.faults.clients import NEVER_RETRY, Clients, Course, poster
+from tools.faults.clients import NEVER_RETRY, WAVE, Clients, Course, poster
 from tools.faults.injection import Injection
 from tools.faults.proxy import FaultProxy
 from tools.local_aws import LocalAws, Say, Stack
@@ -34,9 +34,13 @@ SECRETS: Final = {
     "stripe": "whsec_for_trials",
     "callrail": "callrail key for trials",
 }
-VISIBILITY_S: Final = 5
-"""What a dead sender held comes back after this; deployed it is ten minutes."""
+VISIBILITY_S: Final = 25
+"""What a dead sender held comes back after this; deployed it is ten minutes. The sender gathers for up to 20 s."""
+SMALL_TRIAL: Final = 1_000
+SMALL_VISIBILITY_S: Final = 5
+"""The same for a trial of fewer deliveries than that, over which nobody wants to wait for half a minute."""
 DRAINED_WITHIN_S: Final = 240
+CLIENTS: Final = 12
 QUEUES: Final = ("Queue", "DeadLetterQueue", "OutboxFailures")
 _SENDER_PAUSE_S: Final = 0.2
 
@@ -104,7 +108,7 @@ def deployed(say: Say, seed: int) -> Iterator[tuple[Stack, FaultProxy, StandIn]]
     """The stack with the fault proxy between its functions and AWS, and the stand-in for OpenAI."""
     with (
         StandIn(keys=[OPENAI_KEY], pixels=[PIXEL_ID]) as stand_in,
-        LocalAws.start(say=say) as aws,
+        LocalAws.start(say=say, concurrency=CLIENTS + 4) as aws,
         FaultProxy(aws.endpoint, seed, say) as proxy,
     ):
         stack = aws.deploy(
@@ -121,9 +125,6 @@ def deployed(say: Say, seed: int) -> Iterator[tuple[Stack, FaultProxy, StandIn]]
         )
         for function in plan.FUNCTIONS:
             stack.redirect(function, proxy.endpoint)
-        stack.client("sqs").set_queue_attributes(
-            QueueUrl=stack.resources["Queue"], Attributes={"VisibilityTimeout": str(VISIBILITY_S)}
-        )
         yield stack, proxy, stand_in
 
 
@@ -131,7 +132,7 @@ def run(
     deliveries: int,
     seed: int,
     *,
-    parallel: int = 4,
+    parallel: int = CLIENTS,
     say: Say = print,
     look: Callable[[Progress], None] = lambda _: None,
 ) -> Report:
@@ -175,6 +176,7 @@ class Trial:
             self._make,
             poster({source: stack.url(source)[0] for source in SECRETS}),
             seed,
+            wave=min(WAVE, max(20, deliveries // 5)),
         )
         self._injection = Injection(
             plan.faults(seed, deliveries, OPENAI_KEY), lambda: self._clients.progress, stack, proxy, stand_in, KEYS
@@ -184,6 +186,10 @@ class Trial:
 
     def run(self, parallel: int) -> Report:
         """Post with faults, then without, until everything is sent; then balance the books."""
+        visibility_s = SMALL_VISIBILITY_S if len(self._clients.postings) < SMALL_TRIAL else VISIBILITY_S
+        self._stack.client("sqs").set_queue_attributes(
+            QueueUrl=self._stack.resources["Queue"], Attributes={"VisibilityTimeout": str(visibility_s)}
+        )
         self._started = time.monotonic()
         sending = threading.Thread(target=self._sender.run)
         sending.start()
