@@ -30,6 +30,9 @@ WAVE: Final = 200
 anything arrives: without lulls a trial would see few requests to OpenAI, and so few of its faults.
 """
 LULL_S: Final = 2.0
+STAGGER_S: Final = 0.5
+"""Between the starts of two clients: each costs a cold start, which all at once would make one another miss deadlines.
+"""
 _FIRST_WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 4.0
 
@@ -99,6 +102,7 @@ class Clients:
 
     def _post_until_settled(self, number: int) -> None:
         random = Random(f"{self.seed} client {number}")
+        self._stop.wait(number * STAGGER_S)
         while not self._stop.is_set():
             course = self._next()
             if course is None:

@@ -58,6 +58,8 @@ class Injection:
         Raises:
             Exception: whatever kept a fault from being carried out.
         """
+        if self._stop.is_set():
+            return
         self._stop.set()
         self._thread.join()
         self._requests_met = len(self._stand_in.requests())

@@ -40,7 +40,8 @@ SMALL_TRIAL: Final = 1_000
 SMALL_VISIBILITY_S: Final = 5
 """The same for a trial of fewer deliveries than that, over which nobody wants to wait for half a minute."""
 DRAINED_WITHIN_S: Final = 240
-CLIENTS: Final = 12
+SENDER_ENDS_WITHIN_S: Final = 10
+CLIENTS: Final = 8
 QUEUES: Final = ("Queue", "DeadLetterQueue", "OutboxFailures")
 _SENDER_PAUSE_S: Final = 0.2
 
@@ -191,7 +192,7 @@ class Trial:
             QueueUrl=self._stack.resources["Queue"], Attributes={"VisibilityTimeout": str(visibility_s)}
         )
         self._started = time.monotonic()
-        sending = threading.Thread(target=self._sender.run)
+        sending = threading.Thread(target=self._sender.run, daemon=True)
         sending.start()
         clients = self._clients.start(parallel)
         self._injection.start()
@@ -205,9 +206,10 @@ class Trial:
         finally:
             self._clients.stop()
             self._sender.stop()
-            for thread in (*clients, sending):
-                thread.join()
             self._injection.end()
+            for client in clients:
+                client.join()
+            sending.join(SENDER_ENDS_WITHIN_S)  # when the trial is broken off, a run may take minutes
         return self._report(self._books(), posted - self._started, drained - posted)
 
     def _watch(self, going_on: Callable[[], bool], *, draining: bool, within_s: float = float("inf")) -> None:

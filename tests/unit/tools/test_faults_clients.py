@@ -20,6 +20,7 @@ OK, REFUSED = (200, b'{"outcome": "recorded"}'), (401, b'{"outcome": "refused"}'
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "_FIRST_WAIT_S", 0.001)
     monkeypatch.setattr(clients, "LULL_S", 0.01)
+    monkeypatch.setattr(clients, "STAGGER_S", 0.01)
 
 
 def play(source: str, kind: Kind, *answers: tuple[int, bytes] | Exception) -> clients.Course:
