@@ -279,8 +279,9 @@ class StandIn:
         for text in events_as_sent(raw):
             event = json.loads(text)
             with contextlib.suppress(KeyError, TypeError, AttributeError):  # not even a name and an id
-                key = (pid, wire_rules.dedupe_name(event), str(event["id"]))
-                arrived.append((key, hashlib.sha256(text.encode()).digest()))
+                name, id_ = wire_rules.dedupe_name(event), event["id"]
+                if isinstance(name, str) and isinstance(id_, str):
+                    arrived.append(((pid, name, id_), hashlib.sha256(text.encode()).digest()))
         with self._lock:
             for key, form in arrived:
                 self._arrived.setdefault(key, Counter())[form] += 1

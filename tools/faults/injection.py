@@ -13,7 +13,7 @@ from tools.faults.proxy import FaultProxy
 from tools.local_aws import Stack
 from tools.stand_in import StandIn
 
-SHORTEST_WINDOW_S: Final = 1.0
+SHORTEST_WINDOW_S: Final = 2.0
 """A small trial would else be past a fault before any call meets it."""
 _LOOK_EVERY_S: Final = 0.05
 

@@ -42,6 +42,9 @@ SMALL_VISIBILITY_S: Final = 5
 DRAINED_WITHIN_S: Final = 240
 SENDER_ENDS_WITHIN_S: Final = 10
 CLIENTS: Final = 8
+LEAST_REQUESTS: Final = 2
+"""OpenAI's faults go on until so many requests have met them: a small trial may have posted all before the first."""
+REQUESTED_WITHIN_S: Final = 30
 QUEUES: Final = ("Queue", "DeadLetterQueue", "OutboxFailures")
 _SENDER_PAUSE_S: Final = 0.2
 
@@ -177,7 +180,7 @@ class Trial:
             self._make,
             poster({source: stack.url(source)[0] for source in SECRETS}),
             seed,
-            wave=min(WAVE, max(20, deliveries // 5)),
+            wave=min(WAVE, max(20, deliveries // 3)),
         )
         self._injection = Injection(
             plan.faults(seed, deliveries, OPENAI_KEY), lambda: self._clients.progress, stack, proxy, stand_in, KEYS
@@ -199,6 +202,9 @@ class Trial:
         try:
             self._watch(lambda: self._clients.progress < 1, draining=False)
             self._injection.wait()
+            self._watch(
+                lambda: len(self._stand_in.requests()) < LEAST_REQUESTS, draining=False, within_s=REQUESTED_WITHIN_S
+            )
             self._injection.end()
             posted = time.monotonic()
             self._watch(lambda: not self._drained(clients), draining=True, within_s=DRAINED_WITHIN_S)
