@@ -194,6 +194,7 @@ class Trial:
         self._stack.client("sqs").set_queue_attributes(
             QueueUrl=self._stack.resources["Queue"], Attributes={"VisibilityTimeout": str(visibility_s)}
         )
+        self._warm_up()
         self._started = time.monotonic()
         sending = threading.Thread(target=self._sender.run, daemon=True)
         sending.start()
@@ -217,6 +218,15 @@ class Trial:
                 client.join()
             sending.join(SENDER_ENDS_WITHIN_S)  # when the trial is broken off, a run may take minutes
         return self._report(self._books(), posted - self._started, drained - posted)
+
+    def _warm_up(self) -> None:
+        """One request without a signature to each receiver, which writes nothing.
+
+        Cold starts for all clients at once are slow on a small machine: each client would lose patience, and its retry
+        start one more process.
+        """
+        for source in SECRETS:
+            self._stack.post(source, b"{}")
 
     def _watch(self, going_on: Callable[[], bool], *, draining: bool, within_s: float = float("inf")) -> None:
         give_up = time.monotonic() + within_s
