@@ -72,11 +72,11 @@ def play(seed: int, histories: int, workers: int) -> int:
     with get_context("spawn").Pool(workers) as pool:
         for done in pool.imap_unordered(played, chunks):
             total.add(done)
+            for text in done.failures.values():
+                print(f"\n{text}", file=sys.stderr)
             _progress(total, histories, time.monotonic() - began)
     print(file=sys.stderr)
     print(summary(total, seed, time.monotonic() - began, workers))
-    for text in list(total.failures.values())[:20]:
-        print(text)
     return 1 if total.failures else 0
 
 
