@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from conversion_relay.settings import Settings
@@ -149,7 +150,7 @@ def _set_the_weather(world: World, dice: random.Random, span_ms: int) -> None:
         if weather in ("too many", "flaky", "down"):
             world.openai.retry_after = lambda: {"Retry-After": str(dice.choice((1, 5, 60, 300, LONGEST_WAIT_S)))}
             world.longest_wait_ms = LONGEST_WAIT_S * 1000
-        world.timeline.at(begins_ms, lambda weather=weather: world.change_weather(weather))
+        world.timeline.at(begins_ms, partial(world.change_weather, weather))
         lasts_ms = dice.randint(MINUTE_MS, span_ms)
         world.timeline.at(begins_ms + lasts_ms, lambda: world.change_weather("well"))
 

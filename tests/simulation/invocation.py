@@ -165,7 +165,7 @@ class OneAfterAnother(Executor):
         finally:
             self._invocation.lanes = 1
 
-    def map(self, function: Callable[..., Any], *iterables: Any, **_: Any) -> Iterator[Any]:
+    def map(self, function: Callable[..., Any], *iterables: Any, **_: Any) -> Iterator[Any]:  # type: ignore[override]
         """Do all of it. As with a pool of threads, one that fails stops none of the others."""
         done = [self.submit(function, *arguments) for arguments in zip(*iterables, strict=False)]
         return (each.result() for each in done)

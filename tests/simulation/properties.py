@@ -116,7 +116,8 @@ class Properties:
             case "sent":
                 if key in self.forgotten:
                     self.violated("P2", f"{key} was sent, but the ledger had forgotten whether it was before")
-                if identity not in world.openai.counted:
+                # (of one that was erased and told again, a message of its first life may be what was sent)
+                if identity not in world.openai.counted and key not in self.gone:
                     self.violated("P1", f"{key} is said to be sent, but OpenAI has not taken it")
             case "rejected":
                 if identity not in world.openai.bad and identity not in world.openai.mended:
@@ -240,13 +241,15 @@ class Properties:
         if status not in ENDS:
             others_are_bad = identity not in world.openai.bad and bool(world.openai.bad)
             self.violated("P3" if others_are_bad else "P1", f"{key} is still {status}")
+        elif key in self.gone:
+            return
         elif status == "sent" and identity not in world.openai.counted:
             self.violated("P1", f"{key} is said to be sent, but OpenAI has not counted it")
         elif status == "rejected" and identity in world.openai.counted:
             self.violated("P1", f"{key} is said to be rejected, but OpenAI has counted it")
         elif status == "rejected" and world.replays:
             self.violated("P5", f"{key} was replayed, and OpenAI would take it now, but it was not sent")
-        elif status == "sent" and world.openai.first_bytes.get(identity) != item["event"]["S"] and key not in self.gone:
+        elif status == "sent" and world.openai.first_bytes.get(identity) != item["event"]["S"]:
             self.violated("P2", f"{key} was sent with other bytes than the ledger has")
 
     def _told_in_time(self, story: Story) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
@@ -66,7 +67,7 @@ class Stream:
             self._hand_over(batch)
             if self.again and self._dice.random() < self.again:
                 images = [image for _, image in batch]
-                self._timeline.after(self._dice.randint(0, 120_000), lambda images=images: self._take(images))
+                self._timeline.after(self._dice.randint(0, 120_000), partial(self._take, images))
         self._polled[number] = False
 
     def _hand_over(self, batch: Sequence[Record]) -> None:

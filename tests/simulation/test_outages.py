@@ -154,7 +154,7 @@ def _watch(world: World, look: Callable[[], object]) -> None:
 def test_a_hundred_thousand_events_are_sent_though_some_of_them_are_bad(count: Count) -> None:
     # Given 100,000 sales that came within a minute, one in a thousand of which OpenAI refuses without naming it
     world = a_world(calm_ms=START_MS + HOUR_MS)
-    world.openai.naming = "none"
+    world.openai.naming = "none"  # also when the rest of the world is well
     world.timeline.at(START_MS + HOUR_MS, lambda: setattr(world.openai, "naming", "none"))
     bad = range(500, 100_000, 1_000)
     world.openai.bad = {("order_created", f"shop:{number}"): 400 for number in bad}

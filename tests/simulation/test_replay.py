@@ -73,3 +73,11 @@ def test_a_fixed_history_is_played_with_its_faults(capsys: pytest.CaptureFixture
 def test_an_unknown_history_is_said_so(words: list[str], says: str) -> None:
     with pytest.raises(UnknownHistory, match=says):
         replayed(words)
+
+
+def test_many_histories_are_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--histories", "40", "--seed", "7", "--workers", "1"]) == 0
+    summary = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert summary["histories"] == "40 (seeds 7 to 46)"
+    assert summary["violations"] == "0"
+    assert int(summary["sent"]) <= int(summary["conversions"])

@@ -82,7 +82,7 @@ def _part(told: Mapping[str, Any], recall: Recall) -> Result:
     parts = sorted({told["part"], *(known["parts"] if known else ())})
     version = "".join(map(str, parts))
     # As Stripe's session: the last part alone knows the pixel's id, and whatever came before it is sent under that.
-    named = told | {"pixel": f"pixel-{told['n']}" if PARTS - 1 in parts else None}
+    named = {**told, "pixel": f"pixel-{told['n']}" if PARTS - 1 in parts else None}
     return Conversion(
         _event(named, "subscription_created", amount=sum(10**part for part in parts)),
         _subject(told),
