@@ -65,18 +65,18 @@ def _few_collections() -> Iterator[None]:
 
 
 def play(seed: int, histories: int, workers: int) -> int:
-    """Play many histories and print what came of them; 0 when every property held in each."""
+    """Play many histories, print each violation as it is found and a summary; 0 when every property held."""
     began = time.monotonic()
     total = Played()
     chunks = [range(first, min(first + CHUNK, seed + histories)) for first in range(seed, seed + histories, CHUNK)]
     with get_context("spawn").Pool(workers) as pool:
         for done in pool.imap_unordered(played, chunks):
             total.add(done)
+            for text in done.failures.values():
+                print(text, flush=True)
             _progress(total, histories, time.monotonic() - began)
     print(file=sys.stderr)
     print(summary(total, seed, time.monotonic() - began, workers))
-    for text in list(total.failures.values())[:20]:
-        print(text)
     return 1 if total.failures else 0
 
 
