@@ -66,10 +66,15 @@ TEMPLATES: Final = (
     Template(
         "stripe",
         ("checkout.session.completed.trial", "customer.subscription.created", "invoice.paid.trial_begins"),
-        ("sub_1SNTrial",),
+        ("sub_1SNTrial", "pix_trial_1"),
         any_order=True,
     ),
-    Template("stripe", ("checkout.session.completed", "payment_intent.succeeded"), ("cs_live_once",), any_order=True),
+    Template(
+        "stripe",
+        ("checkout.session.completed", "payment_intent.succeeded"),
+        ("cs_live_once", "pix_once_1"),
+        any_order=True,
+    ),
     Template("stripe", ("invoice.paid.renewal", "charge.refunded"), ("sub_1SNPlan",)),
     Template("callrail", ("pre_call", "post_call"), ("CAL0000000000000000000000000000d001",)),
     Template("ctm", ("start", "end"), ("2310070015",)),
@@ -140,6 +145,14 @@ def _expected(template: Template) -> Mapping[str, str]:
     }
 
 
+def expected(template: Template, number: int) -> dict[str, str]:
+    """The events that a story leads to, by ledger key."""
+    numbered = Template(template.source, (), [f"{each[:-4]}0000" for each in template.ids])
+    return {
+        _renamed(key, numbered, number): _renamed(event, numbered, number) for key, event in _expected(template).items()
+    }
+
+
 def story(template: Template, number: int) -> Story:
     """One story, as told by its platform. ``number`` is below 10,000 and makes it another than the others."""
     told = [
@@ -152,12 +165,9 @@ def story(template: Template, number: int) -> Story:
         )
         for name in template.samples
     ]
-    numbered = Template(template.source, (), [f"{each[:-4]}0000" for each in template.ids])
-    expected = {
-        _renamed(key, numbered, number): _renamed(event, numbered, number) for key, event in _expected(template).items()
-    }
+    events = expected(template, number)
 
     def keys(heard: Sequence[Told]) -> Collection[str]:
-        return tuple(expected) if all(each.accepted for each in heard) else ()
+        return tuple(events) if all(each.accepted for each in heard) else ()
 
-    return Story(told, keys, events=expected if template.any_order else {}, hold_s=HOLD_S)
+    return Story(told, keys, events=events if template.any_order else {}, hold_s=HOLD_S)

@@ -243,7 +243,7 @@ class World:
             self.say(f"ledger: {key} is removed")
         if key not in self.properties.forgotten and key in self.properties.identities:
             # Told once more, an erased conversion is a new one. OpenAI drops it by its id, if it has had it.
-            self.openai.first_bytes.pop(self.properties.identities[key], None)
+            self.openai.told_anew.add(self.properties.identities[key])
         self.table.delete_item(Key={"pk": {"S": key}})
 
     def _forward(self, images: Sequence[Mapping[str, Any]]) -> bool:
