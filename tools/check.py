@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
 from rich.console import Console
@@ -19,6 +20,8 @@ from tools.deployment import NoDeployment
 
 WIDTH: Final = 110
 """Columns of the output where it is no terminal's."""
+_COMMAND: Final = re.compile(r"'relay [a-z]+(?=')")
+"""A command that is recommended, up to where what names this relay belongs."""
 _MARKS: Final = {"good": "[green]✓[/]", "doubtful": "[yellow]![/]", "wrong": "[bold red]✗[/]"}
 
 
@@ -36,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     except NoDeployment as problem:
         print(f"relay check: {problem}", file=sys.stderr)
         return 2
+    found = [replace(each, do=_COMMAND.sub(rf"\g<0>{relay.command_options}", each.do)) for each in found]
     levels = Counter(result.level for result in found)
     if options.json:
         held = {"stack": relay.stack, "ok": not levels["wrong"], "checks": [asdict(result) for result in found]}

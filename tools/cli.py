@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from typing import Final
 
 from tools import backfill, check, explain, lambda_event, platforms, posting, replay, status, trial
+
+INTERRUPTED: Final = 130
+"""The exit status after Ctrl-C, as shells have it; of commands that write, see `tools.dry_run`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
-    exit_status: int = options.run(options)
+    try:
+        exit_status: int = options.run(options)
+    except KeyboardInterrupt:
+        print(f"relay {options.command}: interrupted.", file=sys.stderr)
+        return INTERRUPTED
     return exit_status
 
 

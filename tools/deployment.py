@@ -48,6 +48,20 @@ class NoDeployment(Exception):
     """No relay was found; the text says where it was looked for and what to do."""
 
 
+class _Resources(dict[str, str]):
+    """Physical ids by logical id. Asking for one that every relay has, and this stack has not, says just that."""
+
+    def __init__(self, stack: str, found: Mapping[str, str]) -> None:
+        super().__init__(found)
+        self._stack = stack
+
+    def __missing__(self, name: str) -> str:
+        raise NoDeployment(
+            f"The stack {self._stack} has no {name}: it is another stack than a relay's, or its deployment did not "
+            "succeed. Compare --stack and --region, or deploy it again."
+        )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which relay is meant."""
     parser.add_argument(
@@ -115,14 +129,17 @@ class Deployment:
         """Physical ids by logical id of the template.
 
         Raises:
-            NoDeployment: there is no such stack, or AWS cannot be asked.
+            NoDeployment: there is no such stack, or AWS cannot be asked; later, where the stack is no relay's.
         """
         try:
             pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.stack)
             found = [each for page in pages for each in page["StackResourceSummaries"]]
         except (ClientError, BotoCoreError) as error:
-            raise NoDeployment(f"The stack {self.stack} could not be read: {error}") from error
-        return {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found if "PhysicalResourceId" in each}
+            # What was ended by force leaves the file that says where it was.
+            again = ". If the relay of 'make up' has ended, start it again" if self.endpoint else ""
+            raise NoDeployment(f"The stack {self.stack} could not be read: {error}{again}") from error
+        ids = {each["LogicalResourceId"]: each["PhysicalResourceId"] for each in found if "PhysicalResourceId" in each}
+        return _Resources(self.stack, ids)
 
     @cached_property
     def outputs(self) -> Mapping[str, str]:

@@ -227,9 +227,9 @@ def _stages(entry: Entry, sending: Sending) -> Table:
 
 def _table() -> Table:
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(min_width=10, max_width=34)
+    table.add_column(min_width=10, max_width=34, overflow="fold")
     table.add_column(no_wrap=True, style="dim")
-    table.add_column(ratio=1)
+    table.add_column(ratio=1, overflow="fold")  # never cut a key: it is there to be copied
     return table
 
 
@@ -263,6 +263,11 @@ def _about_lines(explanation: Explanation) -> list[str]:
             )
         elif line.outcome == "failed":
             told.append("Nothing where the platform sends it again; else have it send the delivery once more.")
+        elif line.outcome == "refused":
+            told.append(
+                "Anybody can send what is refused. If it was the platform, compare its signing secret with the one "
+                "that is stored ('relay check' says whether there is one), then have it send the delivery once more."
+            )
     return told
 
 
@@ -278,7 +283,8 @@ def _when_unknown(explanation: Explanation) -> list[str]:
     if explanation.refused:
         counts = ", ".join(f"{number} of {story.source(name)}" for name, number in explanation.refused.most_common())
         told.append(
-            f"Deliveries were refused in this time ({counts}), which the log does not name because anybody can send "
-            "such: if this is one of them, its signing secret is wrong or missing. 'relay check' looks at the secrets."
+            f"Deliveries were refused in this time ({counts}). Of such the log holds only the id that the delivery "
+            "itself claims, because anybody can send them: if this is one of them, "
+            "its signing secret is wrong or missing. 'relay check' looks at the secrets."
         )
     return told

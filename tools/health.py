@@ -108,8 +108,11 @@ class Health:
     mode: DeliveryMode | None = None
     schedule: Schedule | None = None
     circuit: Circuit | None = None
+    """None also where nothing keeps the sender from sending: see ``circuit_read``."""
+    circuit_read: bool = True
     ledger: Tally | None = None
     queues: Mapping[str, Depth] = field(default_factory=dict)
+    queues_unread: Sequence[str] = ()
     parked: Sequence[Parked] | None = None
     parked_reasons: Mapping[str, str] = field(default_factory=dict)
     """Why each was parked, by key, as far as the log still says it."""
@@ -158,10 +161,12 @@ def look(relay: Deployment, now_ms: int) -> Health:
     health = Health(now_ms, relay.stack)
     health.mode = asked.for_(partial(readings.mode, relay), None)
     health.schedule = asked.for_(partial(readings.schedule, relay, now_ms), None)
-    health.circuit = asked.for_(partial(readings.circuit, relay), None)
+    unread: tuple[bool, Circuit | None] = (False, None)
+    health.circuit_read, health.circuit = asked.for_(lambda: (True, readings.circuit(relay)), unread)
     health.ledger = asked.for_(partial(_tally, relay, now_ms), None)
     depths = {queue: asked.for_(partial(readings.depth, relay, queue), None) for queue in QUEUES}
     health.queues = {queue: depth for queue, depth in depths.items() if depth is not None}
+    health.queues_unread = [queue for queue in QUEUES if queue in relay.resources and queue not in health.queues]
     health.parked = asked.for_(partial(readings.parked, relay), None)
     if health.deliveries:
         since_ms = health.deliveries[0].since_ms - 60_000  # it is logged right after it is written

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from conversion_relay import event_bus
 from conversion_relay.circuit import Circuit
 from conversion_relay.ledger import Ledger, LedgerUnavailable
-from conversion_relay.settings import DeliveryMode
+from conversion_relay.settings import BadSetting, DeliveryMode
 from tools.deployment import Deployment
 
 RECEIVERS: Final = ("ShopifyReceiver", "StripeReceiver", "CallsReceiver", "CustomReceiver", "Fetch")
@@ -233,7 +233,10 @@ def mode(deployment: Deployment) -> DeliveryMode:
         Unreadable: its settings could not be read.
     """
     with reading("the sender's settings", "lambda:GetFunctionConfiguration"):
-        return deployment.settings("Sender").delivery_mode
+        try:
+            return deployment.settings("Sender").delivery_mode
+        except BadSetting as problem:
+            raise Unreadable("the sender's settings", str(problem)) from problem
 
 
 def schedule(deployment: Deployment, now_ms: int) -> Schedule:

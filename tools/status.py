@@ -69,7 +69,9 @@ def as_object(found: Health, steps: list[Step]) -> dict[str, Any]:
         "delivery_mode": found.mode,
         "schedule": schedule
         and {"every": schedule.expression, "enabled": schedule.enabled, "last_run": iso(schedule.last_ms)},
-        "circuit": {"state": "closed"}
+        "circuit": None
+        if not found.circuit_read
+        else {"state": "closed"}
         if circuit is None
         else {
             "state": circuit.state,
@@ -82,7 +84,8 @@ def as_object(found: Health, steps: list[Step]) -> dict[str, Any]:
         "queues": {
             queue: {"visible": depth.visible, "in_flight": depth.in_flight, "delayed": depth.delayed}
             for queue, depth in found.queues.items()
-        },
+        }
+        | dict.fromkeys(found.queues_unread),
         "parked": None
         if found.parked is None
         else [
@@ -180,6 +183,8 @@ def _facts(found: Health) -> Iterator[tuple[str, str]]:
     yield "OpenAI", _openai(found)
     yield "Oldest unsent", _oldest(found)
     for queue, what in QUEUES.items():
+        if queue == "Queue" and queue in found.queues_unread:
+            yield "Queue", _UNREAD
         if queue in ("Queue", "FetchQueue") and queue in found.queues:
             depth = found.queues[queue]
             held = f", {depth.delayed:,} held back" if depth.delayed else ""
@@ -188,7 +193,11 @@ def _facts(found: Health) -> Iterator[tuple[str, str]]:
                 f"{depth.visible:,} {what}, {depth.in_flight:,} under way{held}",
             )
     lying = [f"{what}: {depth.total:,}" for queue, what in QUEUES.items() if (depth := _lying(found, queue))]
-    yield "Put aside", f"[red]{', '.join(lying)}[/]" if lying else "nothing"
+    unread = [QUEUES[queue] for queue in found.queues_unread if queue not in ("Queue", "FetchQueue")]
+    if lying or not unread:
+        yield "Put aside", f"[red]{', '.join(lying)}[/]" if lying else "nothing"
+    if unread:
+        yield "Put aside" if not lying else "", f"{_UNREAD}: {', '.join(unread)}"
     yield "Parked", _parked(found)
     if found.ledger is None:
         yield "Ledger", _UNREAD
@@ -213,6 +222,8 @@ def _sender(found: Health) -> str:
 
 def _openai(found: Health) -> str:
     circuit = found.circuit
+    if not found.circuit_read:
+        return _UNREAD
     if circuit is None:
         return "nothing keeps events from being sent"
     what = "[red]blocked[/]" if circuit.state == "blocked" else "[yellow]out[/]"

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.commands import Relay, deny
 from tests.integration.stack import OPENAI_KEY, SECRETS, queue_depth
+from tools.deployment import Deployment
 from tools.local_aws import Stack
 from tools.stand_in import StandIn
 
@@ -202,6 +203,18 @@ def test_a_queue_changed_by_hand_and_dead_letters(clean: Stack, relay: Relay) ->
 
     assert found.keys() == {"queue", "dead letters"}
     assert "hides messages for 30 s" in found["queue"][0]
+
+
+def test_what_is_recommended_means_the_same_relay(clean: Stack, relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a relay on AWS, which is asked about by the name of its stack, and something put aside
+    monkeypatch.setattr(Deployment, "command_options", " --stack conversion-relay")
+    url = clean.resources["DeadLetterQueue"]
+    clean.client("sqs").send_message(QueueUrl=url, MessageBody="hello")
+
+    try:
+        assert wrongs(relay)["dead letters"][1] == "'relay status --stack conversion-relay' says what to do with them."
+    finally:
+        clean.client("sqs").purge_queue(QueueUrl=url)
 
 
 def test_an_outbox_switched_off(clean: Stack, relay: Relay) -> None:

@@ -301,3 +301,4 @@ def test_without_a_relay_it_is_said_how_to_name_one(relay: Relay) -> None:
     )
     assert relay.run("explain", "1") == (2, "")
     assert "The stack s could not be read" in relay.err
+    assert "If the relay of 'make up' has ended, start it again" in relay.err

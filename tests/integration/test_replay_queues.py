@@ -112,6 +112,30 @@ def test_without_dead_letters_there_is_nothing_to_do(clean: Stack, relay: Relay)
     assert (ran.status, ran.out) == (0, "There are no dead letters.\n")
 
 
+def test_dead_letters_that_a_killed_run_has_hidden_are_not_said_to_be_none(
+    clean: Stack, relay: Relay, orders: dict[str, str]
+) -> None:
+    # Given a dead letter that a run has taken to look at, which was then ended by force
+    (key, *_) = sorted(orders)
+    taken_off(clean)
+    put(clean, "DeadLetterQueue", orders[key], key=key)
+    sqs, url = clean.client("sqs"), clean.resources["DeadLetterQueue"]
+    (taken,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=600)["Messages"]
+
+    # When it is done again at once, then it says that there is something, and when to come back
+    ran = relay("replay", "dead-letters", "--go")
+    assert ran.status == 1
+    assert "1 dead letter could not be looked at" in ran
+    assert "again in 10 minutes" in ran
+    assert "There are no dead letters" not in ran
+
+    # When it is to be seen again, then it goes back on the queue
+    sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=taken["ReceiptHandle"], VisibilityTimeout=0)
+    ran = relay("replay", "dead-letters", "--go")
+    assert (ran.status, queue_depth(clean)) == (0, 1)
+    assert "could not be looked at" not in ran
+
+
 # The ledger ----------------------------------------------------------------------------------------------------------
 
 
@@ -145,6 +169,36 @@ def test_notices_are_only_cleared_with_everything_that_they_speak_of(
     assert ran.status == 2
     assert "goes with --status recorded" in ran.err
     assert (queue_depth(clean), queue_depth(clean, "OutboxFailures")) == (0, 1)
+
+
+def test_a_notice_stays_that_may_speak_of_what_was_skipped(
+    clean: Stack, relay: Relay, left_behind: dict[str, str]
+) -> None:
+    # Given a conversion that the outbox gave up a minute ago, which may be taken for one that is on its way
+    set_item(clean, ORDER, recorded_ms=ago(minutes=1))
+    command = ("replay", "ledger", "--status", "recorded", "--clear-outbox-failures", "--go")
+
+    # When all is queued that has waited for long, then the notice of the other is still there, and it is said why
+    ran = relay(*command)
+    assert ran.status == 1
+    assert "1 notice may speak of what was skipped as on its way" in ran
+    assert queue_depth(clean, "OutboxFailures") == 1
+
+    # When that one is queued too, then the notice goes
+    assert relay(*command, "--older-than", "0m").status == 0
+    assert queue_depth(clean, "OutboxFailures") == 0
+
+
+def test_notices_that_a_killed_run_has_hidden_are_not_said_to_be_cleared(
+    clean: Stack, relay: Relay, left_behind: dict[str, str]
+) -> None:
+    url = clean.resources["OutboxFailures"]
+    assert len(clean.client("sqs").receive_message(QueueUrl=url, VisibilityTimeout=600)["Messages"]) == 1
+
+    ran = relay("replay", "ledger", "--status", "recorded", "--clear-outbox-failures", "--go")
+
+    assert ran.status == 1
+    assert "1 notice could not be looked at" in ran
 
 
 def test_what_openai_rejected_is_sent_once_it_is_mended(

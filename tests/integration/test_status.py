@@ -12,6 +12,7 @@ from conversion_relay.circuit import Circuit
 from conversion_relay.ledger import Ledger
 from tests.integration.commands import Relay, deny
 from tests.integration.stack import post_order, queue_depth, until
+from tests.integration.test_check import sender_with
 from tests.integration.test_explain import post_body, put
 from tools.local_aws import Stack
 from tools.stand_in import StandIn
@@ -173,6 +174,58 @@ def test_what_may_not_be_read_is_told_and_the_rest_is_shown(relay: Relay, monkey
         in told
     )
     assert "To do: The parking bucket could not be read: your AWS credentials lack the leave s3:ListBucket." in told
+
+
+def test_what_could_not_be_read_is_not_said_to_be_well(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given somebody who may read neither the circuit nor the queues
+    deny(monkeypatch, "dynamodb", "GetItem", "AccessDeniedException", "no leave")
+    deny(monkeypatch, "sqs", "GetQueueAttributes", "AccessDenied", "no leave")
+
+    status, told = relay.run("status")
+    _, held = relay.json("status")
+
+    assert status == 1
+    assert "OpenAI could not be read" in told
+    assert "nothing keeps events from being sent" not in told
+    assert "Queue could not be read" in told
+    assert "Put aside could not be read: dead letters, given up by the outbox" in told
+    assert "Put aside nothing" not in told
+    assert held["circuit"] is None
+    assert (held["queues"]["Queue"], held["queues"]["DeadLetterQueue"]) == (None, None)
+
+
+def test_a_setting_that_is_not_allowed_is_told_and_the_rest_is_shown(clean: Stack, relay: Relay) -> None:
+    with sender_with(clean, DELIVERY_MODE="sometimes"):
+        status, told = relay.run("status")
+
+    assert status == 1
+    assert "Mode could not be read" in told
+    assert "The sender's settings could not be read: DELIVERY_MODE must be" in told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("status",), ("explain", "6184203920001"), ("replay", "parked"), ("replay", "dead-letters"),
+        ("replay", "ledger", "--status", "rejected"),
+    ],
+)  # fmt: skip
+def test_another_stack_is_said_to_be_no_relay(clean: Stack, relay: Relay, arguments: tuple[str, ...]) -> None:
+    # Given a stack of something else, whose name was given by mistake
+    cloud = clean.client("cloudformation")
+    template = json.dumps({"Resources": {"Other": {"Type": "AWS::SQS::Queue"}}})
+    cloud.create_stack(StackName="something-else", TemplateBody=template)
+    cloud.get_waiter("stack_create_complete").wait(StackName="something-else", WaiterConfig={"Delay": 1})
+    held = json.loads(relay.running.read_text())
+    held["aws"]["stack"] = "something-else"
+    relay.running.write_text(json.dumps(held))
+
+    try:
+        assert relay.run(*arguments) == (2, "")
+    finally:
+        cloud.delete_stack(StackName="something-else")
+    assert "The stack something-else has no " in relay.err
+    assert "Compare --stack" in relay.err
 
 
 def test_a_stack_that_is_not_there(relay: Relay) -> None:

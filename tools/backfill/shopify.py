@@ -80,7 +80,7 @@ def _orders(api: Api, since: str) -> Iterator[dict[str, Any]]:
     while True:
         page, links = api.get(f"/admin/api/{API_VERSION}/orders.json", [("limit", str(PAGE)), *asked])
         orders = page.get("orders")
-        if not isinstance(orders, list):
+        if not isinstance(orders, list) or not all(isinstance(each, dict) for each in orders):
             raise CannotRun("Shopify's answer is no list of orders: compare --shop and --api")
         yield from orders
         cursor = parse_qs(urlsplit(links.get("next", {}).get("url", "")).query).get("page_info")

@@ -59,7 +59,7 @@ def find(
         while True:
             page, _ = api.get("/v1/events", [*asked, *cursor])
             held = page.get("data")
-            if not isinstance(held, list):
+            if not isinstance(held, list) or not all(map(_is_event, held)):
                 raise CannotRun("Stripe's answer is no list of events: compare --api")
             for each in held:
                 events.append(each)
@@ -68,6 +68,10 @@ def find(
                 break
             cursor = [("starting_after", str(held[-1]["id"]))]
     return [_found(event, -number, options.account) for number, event in enumerate(events)]
+
+
+def _is_event(held: Any) -> bool:
+    return isinstance(held, dict) and isinstance(held.get("id"), str) and isinstance(held.get("created"), int)
 
 
 def _found(event: dict[str, Any], number: int, account: str | None) -> Found:

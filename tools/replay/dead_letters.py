@@ -16,7 +16,7 @@ from conversion_relay.queue import BATCH, Message, Queue, readable
 from tools import dry_run, entries, moments
 from tools.deployment import Deployment
 from tools.dry_run import Listing, amount
-from tools.replay.messages import Letter, letters_of
+from tools.replay.messages import Letter, hidden_now, letters_of
 
 QUEUES: Final = {"DeadLetterQueue": "Queue", "FetchDeadLetterQueue": "FetchQueue"}
 """Dead letters, and the queue that they came from, by logical id."""
@@ -46,12 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def act(deployment: Deployment, options: argparse.Namespace) -> int:
     """Put them back, or say what would happen; the exit status."""
     listing = Listing("put aside (UTC)", "key", "happened (UTC)", "what becomes of it")
-    going = staying = 0
+    going = staying = hidden = 0
     try:
         for dead, queue in QUEUES.items():
-            if dead not in deployment.resources:
+            if queue == "FetchQueue" and dead not in deployment.resources:
                 continue
             with letters_of(deployment, dead) as letters:
+                hidden += letters.hidden
                 found = _read_all(deployment, letters.held)
                 back = [each for each in found if not each.why_not]
                 with dry_run.progress("Putting back", len(back)) as step:
@@ -72,9 +73,12 @@ def act(deployment: Deployment, options: argparse.Namespace) -> int:
                         staying += 1
     finally:
         listing.show()
+    if hidden:
+        print(hidden_now(amount(hidden, "dead letter")))
     if not going + staying:
-        print("There are no dead letters.")
-        return 0
+        if not hidden:
+            print("There are no dead letters.")
+        return 1 if hidden else 0
     went = "went" if options.go else "would go"
     print(
         f"{amount(going + staying, 'dead letter')}: {going} {went} back on the queue, {staying} cannot be read or sent."
@@ -83,7 +87,7 @@ def act(deployment: Deployment, options: argparse.Namespace) -> int:
         print("SQS deletes what stays 14 days after it was put aside.")
     if not options.go:
         print(dry_run.WRITES_NOTHING)
-    return 1 if staying else 0
+    return 1 if staying or hidden else 0
 
 
 def _read_all(deployment: Deployment, letters: list[Letter]) -> list[Read]:

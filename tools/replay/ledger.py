@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +23,14 @@ from tools import dry_run, entries, moments
 from tools.deployment import Deployment
 from tools.dry_run import CannotRun, Listing, amount, counted
 from tools.entries import Entry
-from tools.replay.messages import depth, letters_of
+from tools.replay.messages import Letters, depth, hidden_now, letters_of
 
 OPEN: Final = ("recorded", TO_FETCH)
 """Statuses of what is on its way, or was left behind."""
 ON_THEIR_WAY_MS: Final = 15 * 60_000
 """Younger ones are taken to be on the queue: it is three times as long as a run of the sender is away."""
+
+ON_ITS_WAY: Final = "on its way, see --older-than"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +70,7 @@ def act(deployment: Deployment, options: argparse.Namespace) -> int:
         )
     notices = depth(deployment, "OutboxFailures")
     if not (options.clear_outbox_failures and options.go):
-        status = _replay(deployment, options)
+        status, _ = _replay(deployment, options)
         if notices and set(options.status) & set(OPEN):
             print(
                 f"The outbox left {amount(notices, 'notice')} of what it gave up (queue OutboxFailures). Once all is "
@@ -76,15 +79,30 @@ def act(deployment: Deployment, options: argparse.Namespace) -> int:
         return status
     # Only what is there before the replay begins: a notice that comes later speaks of conversions that it missed.
     with letters_of(deployment, "OutboxFailures") as letters:
-        status = _replay(deployment, options)
+        status, skipped = _replay(deployment, options)
         if status == 0:
-            cleared = len(letters.held)
-            letters.delete(list(letters.held))
-            print(f"{amount(cleared, 'notice')} of the outbox deleted.")
+            status = _cleared(letters, skipped)
     return status
 
 
-def _replay(deployment: Deployment, options: argparse.Namespace) -> int:
+def _cleared(letters: Letters, skipped: Sequence[Entry]) -> int:
+    """Delete the notices that speak of nothing that was skipped as on its way; the exit status."""
+    first_ms = min((each.recorded_ms for each in skipped), default=math.inf)
+    over = [each for each in letters.held if each.sent_ms < first_ms]
+    letters.delete(over)
+    print(f"{amount(len(over), 'notice')} of the outbox deleted.")
+    if letters.held:
+        print(
+            f"{amount(len(letters.held), 'notice')} may speak of what was skipped as on its way. Run the same command "
+            "again in 15 minutes, or with --older-than 0m."
+        )
+    if letters.hidden:
+        print(hidden_now(amount(letters.hidden, "notice")))
+    return 1 if letters.held or letters.hidden else 0
+
+
+def _replay(deployment: Deployment, options: argparse.Namespace) -> tuple[int, Sequence[Entry]]:
+    """Do it; the exit status, and what was skipped as on its way."""
     now_ms = moments.now_ms()
     found = sorted(_found(deployment, options), key=lambda each: (each.timestamp_ms, each.key))
     ends = [
@@ -117,7 +135,7 @@ def _replay(deployment: Deployment, options: argparse.Namespace) -> int:
     missing = [each for each in options.id if not any(is_meant(entry, each) for entry in found)]
     if missing:
         print(f"The ledger has nothing by the id {', '.join(missing)}.")
-    return 1 if changed or missing else 0
+    return 1 if changed or missing else 0, [entry for entry, why in ends if why == ON_ITS_WAY]
 
 
 def _summarize(found: Sequence[Entry], done: Counter[str], options: argparse.Namespace) -> None:
@@ -198,7 +216,7 @@ def why_not(entry: Entry, now_ms: int, older_than_ms: int, *, has_fetch: bool = 
     if age_problem(happened_ms or entry.timestamp_ms, now_ms) == "too_old":
         return "over 7 days old, too late for OpenAI"
     if entry.status in OPEN and now_ms - max(entry.recorded_ms, entry.reopened_ms) < older_than_ms:
-        return "on its way, see --older-than"
+        return ON_ITS_WAY
     return ""
 
 

@@ -36,9 +36,12 @@ class Letters:
         self._client = client
         self._url = url
         self.held: list[Letter] = []
+        self.hidden = 0
+        """About how many were not to be had: somebody looks at them, or a run that was ended by force did."""
 
     def take(self) -> None:
         """Receive all that there are, up to 10,000."""
+        lying = _lying(self._client, self._url)
         empty = 0
         while empty < _EMPTY_RECEIVES and len(self.held) < MOST:
             answer = self._client.receive_message(
@@ -52,6 +55,7 @@ class Letters:
             found = [_letter(each) for each in answer.get("Messages", [])]
             self.held += found
             empty = 0 if found else empty + 1
+        self.hidden = max(lying - len(self.held), 0)
 
     def delete(self, letters: Sequence[Letter]) -> None:
         """Remove them.
@@ -90,11 +94,23 @@ def letters_of(deployment: Deployment, queue: str) -> Iterator[Letters]:
         letters.give_back()
 
 
+def hidden_now(what: str) -> str:
+    """That there is more than could be looked at, such as ``3 dead letters``, and when it can be."""
+    return (
+        f"{what} could not be looked at: another run does, or one that broke off did. Run the same command again in "
+        f"{LOOK_S // 60} minutes."
+    )
+
+
 def depth(deployment: Deployment, queue: str) -> int:
     """About how many messages lie in a queue, those that are hidden for a while counted too."""
+    return _lying(deployment.client("sqs"), deployment.resources[queue])
+
+
+def _lying(client: Any, url: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    held = deployment.client("sqs").get_queue_attributes(QueueUrl=deployment.resources[queue], AttributeNames=names)
-    return sum(int(held["Attributes"][name]) for name in names)
+    held = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(held[name]) for name in names)
 
 
 def _letter(message: Any) -> Letter:

@@ -16,6 +16,7 @@ from tools.backfill import shopify, stripe, token
 from tools.backfill.found import Found
 from tools.dry_run import CannotRun
 from tools.stand_in_platforms import SHOPIFY_TOKEN, STRIPE_KEY, PlatformsStandIn, sample_events, sample_orders
+from tools.stand_in_server import Answer, Request
 
 SHOP = "northwind-trail.myshopify.com"
 NOW = datetime.now(UTC)
@@ -124,6 +125,34 @@ def test_an_event_of_a_connected_account_says_whose_it_is(platforms: PlatformsSt
     assert owners == {"acct_1SNConnected"}
     with pytest.raises(CannotRun, match="not in StripeAccounts"):
         events(platforms, "acct_1SNConnected")
+
+
+class Elsewhere(PlatformsStandIn):
+    """Something else than the platform's API, at its address: it answers everything with one JSON object."""
+
+    body = b"{}"
+
+    def _respond(self, _: Request) -> Answer:
+        return Answer(200, self.body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}", b'{"data": {}, "orders": {}}',
+        b'{"data": [null], "orders": [null]}', b'{"data": ["x"], "orders": ["x"]}',
+        b'{"data": [{"id": "evt_1", "created": "today"}], "orders": [7]}',
+        b'{"data": [{"created": 1795186800}], "has_more": true, "orders": [[]]}',
+    ],
+)  # fmt: skip
+def test_an_answer_of_something_else_says_what_to_compare(body: bytes) -> None:
+    with Elsewhere() as elsewhere:
+        elsewhere.body = body
+
+        with pytest.raises(CannotRun, match="no list of events: compare --api"):
+            events(elsewhere)
+        with pytest.raises(CannotRun, match="no list of orders: compare --shop and --api"):
+            orders(elsewhere)
 
 
 @pytest.mark.parametrize("given", ["", "  ", "två", "two\nlines"])

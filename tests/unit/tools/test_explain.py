@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from tools.explain import Explanation, _advice
+import pytest
+
+from tools.explain import Explanation, _advice, _show
 from tools.readings import Line
 from tools.story import Sending
 from tools.traces import Found
@@ -25,6 +27,28 @@ def test_every_command_names_the_stack_that_was_asked() -> None:
     ):  # fmt: skip
         assert command in told
     assert "2 of Shopify" in told
+
+
+@pytest.mark.parametrize("columns", [80, 110, 200])
+def test_the_key_of_what_is_parked_is_never_cut(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "stripe/2026/11/22/ef52152a1b9780fcc45ec3d2acc3d95c.json"
+    line = Line(NOW_MS, "stripe", "parked", "mode_unknown", "", key, topic="checkout.session.async_payment_succeeded")
+    monkeypatch.setattr("tools.explain.WIDTH", columns)
+
+    _show(Explanation("x", 14, Found(lines=[line]), Sending(NOW_MS), parked={key}), "")
+
+    table = capsys.readouterr().out.partition("None of these")[0]
+    assert "…" not in table
+    assert key in "".join(each.rstrip().rpartition("  ")[2] for each in table.splitlines())
+
+
+def test_what_was_refused_is_told_with_the_check_of_the_secret() -> None:
+    line = Line(NOW_MS, "shopify", "refused", "signature_wrong", "", delivery="forged")
+
+    (advice,) = _advice(Explanation("forged", 14, Found(lines=[line]), Sending(NOW_MS)), " --stack s")
+    assert "'relay check --stack s'" in advice
 
 
 def test_what_is_there_no_more_needs_nothing() -> None:
