@@ -17,7 +17,7 @@ no request to know that; if it does not, the right half goes back to those of wh
 Of those, the next group has as many events as came to one bad event so far, so that it passes about as often as not
 (Hwang's generalized binary splitting, with the number of bad events estimated instead of known). An event is refused
 for good only when it was refused alone, when the group passed without it, or when it is named by an API whose names
-have proved right ten times.
+have proved right ten times. Those refused alone after the last that passed are in doubt.
 """
 
 from __future__ import annotations

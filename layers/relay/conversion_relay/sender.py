@@ -13,6 +13,7 @@ When OpenAI blocks or is out, a circuit is opened, which later runs find in the 
 
     closed ─ 401, 403, 5xx, no answer; 429 and 503 after short waits ─▶ open: the run ends, nothing is consumed
     open ─ a run sends ten events at most ─▶ no again ─▶ open: one request a run
+                                          ├▶ all refused without a name ─▶ a whole batch, once: are there good ones?
                                           └▶ accepted, or refused by name ─▶ closed: the run goes on
     open, and OpenAI has named a time (Retry-After) ─▶ no receive and no request before it
 
