@@ -268,6 +268,12 @@ def test_redirects_are_not_followed(session: requests.Session) -> None:
     assert asked == [f"/v1/events?pid={PIXEL}"]
 
 
+@pytest.mark.parametrize("location", ["http://[::1", "http://x:port/", "//", "\xff"])
+def test_a_redirect_to_nowhere_consumes_nothing(session: requests.Session, location: str) -> None:
+    with answering(302, b"", Location=location) as url:
+        assert isinstance(api(session, url).send([event_json()]), Blocked | Retry)
+
+
 class answering:  # noqa: N801 - reads as a verb
     """A server on the loopback that answers every POST the same and takes down the paths."""
 

@@ -162,7 +162,7 @@ class OpenAi:
                 timeout=TIMEOUT_S,
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # requests raises the latter for an odd Location
             return Retry(f"no answer ({type(error).__name__})")
         try:
             body = response.json() if response.content else {}
