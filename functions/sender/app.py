@@ -9,7 +9,7 @@ import requests
 
 from conversion_relay import observability, parameters
 from conversion_relay.ledger import Ledger
-from conversion_relay.openai import OpenAi
+from conversion_relay.openai import Blocked, OpenAi, current_key
 from conversion_relay.queue import DeadLetters, Queue
 from conversion_relay.sender import Sender
 from conversion_relay.settings import Settings
@@ -25,14 +25,16 @@ session = requests.Session()
 
 @observability.logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
+    key = current_key(openai_key, settings.openai_key_parameter)
     sender = Sender(
         queue=Queue(sqs, settings.queue_url),
         dead_letters=DeadLetters(sqs, settings.dead_letter_queue_url),
         ledger=ledger,
-        openai=OpenAi.for_settings(session, openai_key.active()[0], settings),
+        openai=OpenAi.for_settings(session, "" if isinstance(key, Blocked) else key, settings),
         clock=lambda: time.time_ns() // 1_000_000,
         remaining_ms=context.get_remaining_time_in_millis,
         mode=settings.delivery_mode,
+        no_key=key if isinstance(key, Blocked) else None,
     )
     run = sender.drain()
     observability.ran(run)

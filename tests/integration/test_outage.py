@@ -89,3 +89,34 @@ def test_a_batch_that_was_taken_and_not_answered_is_sent_again_and_counts_once(
     assert sorted(set(counted(troubled))) == sorted(counted(troubled))
     assert set(statuses(waiting).values()) == {"sent"}
     assert troubled.summary()["duplicates"] == 12
+
+
+@pytest.fixture
+def key_parameter(clean: Stack) -> Iterator[str]:
+    """The name of the parameter of the OpenAI key, which is there again afterwards."""
+    name = f"/{clean.name}/openai-conversions-key"
+    yield name
+    clean.client("ssm").put_parameter(Name=name, Type="SecureString", Value=OPENAI_KEY, Overwrite=True)
+
+
+def test_a_missing_key_consumes_nothing_and_a_new_one_is_in_use_at_once(
+    waiting: Stack, troubled: StandIn, key_parameter: str
+) -> None:
+    # Given a sender that has worked, and a key that is gone
+    waiting.invoke("Sender", {"warm": "up"})
+    before = len(troubled.requests())
+    assert post_order(waiting, 100) == 200
+    assert until(lambda: queue_depth(waiting) == 1)
+    waiting.client("ssm").delete_parameter(Name=key_parameter)
+
+    # When it runs, then it says what is missing, and takes nothing
+    run = waiting.invoke("Sender")
+    assert (run["received"], "OpenAiKeyCommand" in run["stopped"]) == (0, True)
+    assert queue_depth(waiting) == 1
+
+    # And with a key that is refused, and at once after it with the good one, the event waits and is sent
+    waiting.client("ssm").put_parameter(Name=key_parameter, Type="SecureString", Value="sk-old", Overwrite=True)
+    assert requests_of(waiting, troubled) == [(401, 1)]
+    waiting.client("ssm").put_parameter(Name=key_parameter, Type="SecureString", Value=OPENAI_KEY, Overwrite=True)
+    assert requests_of(waiting, troubled) == [(200, 1)]
+    assert len(troubled.requests()) == before + 2

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from conversion_relay.openai import Answer
+from conversion_relay.openai import Answer, Blocked
 from conversion_relay.sender import Run, Sender
 from conversion_relay.settings import DeliveryMode
 from tests.fakes import NOW_MS, FakeDeadLetters, FakeLedger, FakeOpenAi, FakeQueue, a_message
@@ -26,6 +26,7 @@ class World:
     remaining_ms: Callable[[], int] = lambda: 240_000
     mode: DeliveryMode = "live"
     slept: list[float] = field(default_factory=list)
+    no_key: Blocked | None = None
 
     def run(self) -> Run:
         sender = Sender(
@@ -38,6 +39,7 @@ class World:
             self.mode,
             self.sleep,
             lambda _, bound: bound,
+            no_key=self.no_key,
         )
         return sender.drain()
 

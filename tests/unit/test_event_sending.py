@@ -1,6 +1,7 @@
 """A good event on its way: the bytes that it becomes, whether it is still young enough, whether it can be matched."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,21 @@ def test_json_is_compact_in_the_order_of_the_contract_and_keeps_letters() -> Non
         '"data":{"type":"custom","amount":5,"currency":"EUR",'
         '"contents":[{"name":"Café","variant_dict":{"a":"1","b":"2"}}],"area":{"y":2,"z":1},"zone":null}}'
     )
+
+
+SQS_TAKES = re.compile("[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
+"""The characters of a message, as the reference of SendMessage has them."""
+
+
+def test_sqs_takes_every_event() -> None:
+    # Given a name with each kind of character that a buyer or a shop may bring along
+    name = "\x00\x0b\x1f\x7f\u2028\ue000\ufdd0\ufffd\ufffe\uffff\U0001fffe\U0010ffff"
+    given = an_order(data={"type": "contents", "contents": [{"name": name}]})
+
+    text = parse(given).to_json()
+
+    assert SQS_TAKES.fullmatch(text)
+    assert json.loads(text) == given
 
 
 def test_event_without_its_contents_keeps_the_total() -> None:

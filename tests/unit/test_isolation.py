@@ -1,5 +1,6 @@
 """Batches taken apart: exactly the bad events are refused, everything else is delivered once, with few requests."""
 
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -165,3 +166,59 @@ def test_an_event_that_has_gone_stale_meanwhile_is_left_out() -> None:
     isolation.isolate(range(8))
 
     assert ([each.event for each in isolation.refusals], isolation.passed, api.delivered[7]) == ([2], 6, 0)
+
+
+def test_a_name_is_not_right_because_the_bad_event_beside_it_went_stale() -> None:
+    # Given a good and a bad event, of which the good one is named, and the bad one gone from the second group
+    api = Api({0}, "wrong")
+
+    def probe(group: Sequence[int]) -> tuple[Answer, Sequence[int]]:
+        left = [each for each in group if each != 0] if api.requests else group
+        return api(left) if left else (Accepted(0), left)
+
+    isolation = Isolation(probe)
+    isolation.isolate(range(3))
+
+    assert (isolation.refusals, api.delivered) == ([], Counter({1: 1, 2: 1}))
+
+
+def test_a_suspect_that_goes_stale_says_nothing_about_names() -> None:
+    # Given two bad events that are named right, of which the first goes stale before it is checked
+    api = Api({0, 1}, "all")
+
+    def probe(group: Sequence[int]) -> tuple[Answer, Sequence[int]]:
+        left = [each for each in group if each != 0] if api.requests else group
+        return api(left) if left else (Accepted(0), left)
+
+    isolation = Isolation(probe)
+    isolation.isolate(range(4))
+
+    assert ([each.event for each in isolation.refusals], isolation.confirmed) == ([1], 1)
+
+
+@pytest.mark.parametrize("after", range(1, 13))
+def test_an_api_that_begins_to_refuse_everything_leaves_those_in_doubt(after: int) -> None:
+    # Given an API that after some requests refuses whatever comes
+    api = Api({700})
+
+    def probe(group: Sequence[int]) -> tuple[Answer, Sequence[int]]:
+        if api.requests >= after:
+            api.requests += 1
+            return Rejected(400), group
+        return api(group)
+
+    isolation = Isolation(probe)
+    with contextlib.suppress(Stopped):
+        isolation.isolate(range(1000))
+
+    # Then it gives up, and whatever was refused since is in doubt
+    assert Counter(each.event for each in isolation.refusals if each not in isolation.doubts) <= Counter([700])
+    assert isolation.passed == len(api.delivered)
+
+
+@pytest.mark.parametrize("bad", [range(600), range(400, 900), range(200, 950)], ids=str)
+def test_the_good_ones_are_found_beside_a_row_of_bad_ones(bad: range) -> None:
+    isolation, api = taken_apart(1000, set(bad))
+
+    assert Counter(each.event for each in isolation.refusals) == Counter(bad)
+    assert len(api.delivered) == 1000 - len(bad)

@@ -8,6 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from conversion_relay import event
+from conversion_relay.circuit import Circuit
 from conversion_relay.delivery import Conversion, Fetch, Memory
 from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Reopened
 from tests.fakes import NOW_MS, an_order
@@ -67,6 +68,43 @@ def test_anything_else_is_an_outage_of_the_ledger(code: str) -> None:
 def in_memory() -> tuple[Ledger, InMemoryDynamoDB]:
     client: Any = InMemoryDynamoDB()
     return Ledger(client, "ledger", ttl_days=90), client
+
+
+OPEN = {name: {"N": "5"} for name in ("since_ms", "until_ms", "oldest_ms")} | {
+    "pk": {"S": "circuit#openai"}, "state": {"S": "outage"}, "advice": {"S": "wait"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *({name: None} for name in OPEN if name != "pk"),
+        {"until_ms": {"N": "1.5"}},
+        {"oldest_ms": {"S": "5"}},
+        {"state": {"S": "half open"}},
+        {"state": {"N": "1"}},
+    ],
+    ids=str,
+)
+def test_a_circuit_that_is_not_as_it_is_written_here_stops_no_run(odd: dict[str, Any]) -> None:
+    # Given a circuit that somebody, or another version, has left without a field, or with an odd one
+    ledger, table = in_memory()
+    table.items["circuit#openai"] = {name: value for name, value in (OPEN | odd).items() if value is not None}
+
+    # When it is read, then it counts as closed, and can be written anew
+    assert ledger.circuit() is None
+    ledger.open_circuit(Circuit("blocked", "put another key", 1, 2, 3))
+    assert ledger.circuit() == Circuit("blocked", "put another key", 1, 2, 3)
+
+
+@pytest.mark.parametrize("odd", [{"event": None}, {"event": {"N": "1"}}, {"hold_until_ms": {"N": "1.5"}}], ids=str)
+def test_an_item_that_is_none_of_a_conversion_is_said_to_be_none(odd: dict[str, Any]) -> None:
+    ledger, table = in_memory()
+    item = {"pk": {"S": "memory#x"}, "event": {"S": "{}"}, **odd}
+    table.items["memory#x"] = {name: value for name, value in item.items() if value is not None}
+
+    with pytest.raises(LedgerUnavailable, match="memory#x is none of a conversion"):
+        ledger.stored("memory#x")
 
 
 @pytest.mark.parametrize("status", ["rejected", "expired", "sent"])

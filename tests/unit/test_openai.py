@@ -5,6 +5,8 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -21,8 +23,10 @@ from conversion_relay.openai import (
     Rejected,
     Retry,
     answer,
+    current_key,
     request_body,
 )
+from conversion_relay.secrets import SecretMissing, Secrets, SecretsUnavailable
 from conversion_relay.settings import Settings
 from tests.fakes import NOW_MS, an_order
 from tools.stand_in import StandIn
@@ -183,7 +187,8 @@ def test_r9_pid_missing(stand_in: StandIn) -> None:
 
 def test_r10_problem_of_the_request_is_none_of_its_events(stand_in: StandIn, session: requests.Session) -> None:
     assert isinstance(api(session, stand_in.url).send([]), Blocked)
-    assert isinstance(api(session, stand_in.url).send([event_json(n) for n in range(1_001)]), Blocked)
+    # Where there are too many of them, fewer will do
+    assert api(session, stand_in.url).send([event_json(n) for n in range(1_001)]) == Rejected(400, ())
 
 
 def test_r11_no_json_names_nothing(stand_in: StandIn, session: requests.Session) -> None:
@@ -241,6 +246,7 @@ def test_nobody_listens(session: requests.Session) -> None:
         (b'{"accepted_events": ' + b"9" * 5_000 + b"}", NOT_THE_API),
         (b"\xff\xfe", NOT_THE_API),
         (b'{"accepted_events": 0}', Accepted(0)),
+        (b'{"error": {"message": "no"}}', NOT_THE_API),
     ],
     ids=lambda each: repr(each)[:30],
 )
@@ -260,6 +266,12 @@ def test_redirects_are_not_followed(session: requests.Session) -> None:
     # Then nobody went there, and the key with it
     assert isinstance(result, Blocked)
     assert asked == [f"/v1/events?pid={PIXEL}"]
+
+
+@pytest.mark.parametrize("location", ["http://[::1", "http://x:port/", "//", "\xff"])
+def test_a_redirect_to_nowhere_consumes_nothing(session: requests.Session, location: str) -> None:
+    with answering(302, b"", Location=location) as url:
+        assert isinstance(api(session, url).send([event_json()]), Blocked | Retry)
 
 
 class answering:  # noqa: N801 - reads as a verb
@@ -290,6 +302,46 @@ class answering:  # noqa: N801 - reads as a verb
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class Parameter:
+    """A parameter of the Parameter Store; ``None``: there is none; an exception: it cannot be read."""
+
+    def __init__(self, *values: str | SecretsUnavailable | None) -> None:
+        self.values = list(values)
+
+    def __call__(self, fresh: bool) -> str:
+        assert fresh
+        value = self.values.pop(0)
+        if isinstance(value, SecretsUnavailable):
+            raise value
+        if value is None:
+            raise SecretMissing("there is no parameter")
+        return value
+
+
+def test_a_new_key_is_in_use_at_once_and_an_old_one_while_the_store_is_out_of_reach() -> None:
+    secrets = Secrets(Parameter("old", "new\nold", SecretsUnavailable("out of reach")))
+
+    assert [current_key(secrets, "/tests/key") for _ in range(3)] == ["old", "new", "new"]
+
+
+@pytest.mark.parametrize("value", [None, "", " \n", "[acct_1] a key of somebody"], ids=repr)
+def test_a_key_that_is_missing_blocks_and_says_where_it_belongs(value: str | None) -> None:
+    key = current_key(Secrets(Parameter(value)), "/tests/key")
+
+    assert isinstance(key, Blocked)
+    assert "/tests/key" in key.advice
+    assert "OpenAiKeyCommand" in key.advice
+
+
+def test_a_key_that_cannot_be_read_blocks_and_says_why() -> None:
+    key = current_key(
+        Secrets(Parameter(SecretsUnavailable("the Parameter Store did not give /tests/key"))), "/tests/key"
+    )
+
+    assert isinstance(key, Blocked)
+    assert "did not give /tests/key" in key.advice
 
 
 # Which event it is.
@@ -347,7 +399,9 @@ def test_index_of_the_bad_event(status: int, error: object, named: list[tuple[in
         (None, False),
         (leaf(None), False),
         (leaf("events[9].id"), False),
-        (leaf("events"), True),
+        (leaf("events"), False),
+        (leaf("data.amount"), False),
+        (leaf(""), False),
         (leaf("user"), True),
         (leaf("integration_source"), True),
         ({"message": "[{'type': 'missing', 'loc': ('query', 'pid'), 'msg': 'Field required'}]", "param": None}, True),
@@ -358,6 +412,11 @@ def test_index_of_the_bad_event(status: int, error: object, named: list[tuple[in
 )
 def test_refusal_of_the_request_itself_blocks(error: object, about_the_request: bool) -> None:
     assert isinstance(answer(400, {"error": error}, {}, 3), Blocked if about_the_request else Rejected)
+    assert isinstance(answer(413, {"error": error}, {}, 3), Rejected)
+
+
+def test_a_list_of_one_that_is_refused_as_a_list_blocks() -> None:
+    assert isinstance(answer(400, {"error": leaf("events")}, {}, 1), Blocked)
 
 
 # Retry-After.
@@ -370,9 +429,13 @@ def test_refusal_of_the_request_itself_blocks(error: object, about_the_request: 
         ("7", 7),
         (" 120 ", 120),
         ("999999999", 86_400),
-        ("9" * 5_000, None),
+        ("9" * 5_000, 86_400),
         ("-1", None),
-        ("1.5", None),
+        ("1.5", 2),
+        ("1.5.1", None),
+        (".5", None),
+        ("1e3", None),
+        ("nan", None),
         ("\u00b2", None),
         ("\u0663", None),
         ("soon", None),
@@ -383,6 +446,8 @@ def test_refusal_of_the_request_itself_blocks(error: object, about_the_request: 
         ("Sun, 22 Nov 2126 06:00:00 GMT", 86_400),
         ("Sun, 22 Nov 99999999999999999999 06:05:00 GMT", None),
         ("Sun, 22 Nov 2026 06:05:00 -0000", None),
+        ("Sunday, 22-Nov-26 06:05:00 GMT", 300),
+        ("Sun Nov 22 06:05:00 2026", None),
     ],
     ids=lambda each: str(each)[:50],
 )
@@ -392,8 +457,15 @@ def test_retry_after(value: str | None, seconds: int | None) -> None:
     assert answer(429, {}, headers, 1) == Retry("HTTP 429", seconds, busy=True)
 
 
-def test_retry_after_a_date_needs_the_servers_own_date() -> None:
-    assert answer(503, {}, {"Retry-After": "Sun, 22 Nov 2026 06:05:00 GMT"}, 1) == Retry("HTTP 503", None, busy=True)
+@pytest.mark.parametrize("date", [{}, {"Date": ""}, {"Date": "soon"}], ids=str)
+def test_retry_after_a_date_of_a_server_that_does_not_say_its_own(date: dict[str, str]) -> None:
+    moment = format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True)
+
+    waiting = answer(503, {}, {"Retry-After": moment, **date}, 1)
+
+    assert isinstance(waiting, Retry)
+    assert waiting.after_s is not None
+    assert 290 <= waiting.after_s <= 300
 
 
 def test_retry_after_over_http(stand_in: StandIn, session: requests.Session) -> None:

@@ -268,7 +268,8 @@ def test_p4_an_event_that_goes_stale_while_others_are_isolated_does_not_leave() 
     run = world.run()
 
     # Then the second request has left it out and the good neighbour was sent; it expires in the next run
-    assert world.openai.requests == [["shopify:1", "shopify:2", "shopify:3"], ["shopify:2"]]
+    # (as not all of the others were in it, that one passes says nothing yet about the one that was named)
+    assert world.openai.requests == [["shopify:1", "shopify:2", "shopify:3"], ["shopify:2"], ["shopify:3"]]
     assert (run.sent, run.rejected, run.waiting, run.stopped) == (1, 1, 1, False)
     world.queue.let_visibility_end()
     assert world.run().expired == 1

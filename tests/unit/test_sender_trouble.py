@@ -288,6 +288,112 @@ def test_unnamed_poison_is_rejected_where_others_have_passed_in_the_same_run() -
     assert (run.sent, run.rejected, run.blocked) == (20, 2, None)
 
 
+# What begins to refuse everything after events have passed consumes none of them either (P8).
+
+
+@pytest.mark.parametrize("explained", [True, False], ids=["the API", "a gateway"])
+@pytest.mark.parametrize("after", [1, 3, 5])
+def test_p8_a_refusal_of_everything_that_begins_in_the_middle_of_a_batch_consumes_no_good_event(
+    explained: bool, after: int
+) -> None:
+    # Given one bad event of a thousand, and an API that after some requests refuses whatever comes, naming nothing
+    def judge(batch: list[dict[str, Any]]) -> Answer:
+        return hides_poison(990)(batch) if len(world.openai.requests) <= after else Rejected(400, explained=explained)
+
+    world = a_world(*range(1000), judge=judge)
+
+    # When the sender runs
+    run = world.run()
+
+    # Then what passed is sent, the rest waits, and that is said
+    assert (run.rejected, run.sent + run.waiting) == (0, 1000)
+    assert run.blocked is not None
+    assert len(world.queue.held) == run.waiting > 0
+    assert world.ledger.count("rejected") == 0
+
+
+def test_p8_a_gateway_that_begins_to_refuse_between_two_batches_consumes_nothing() -> None:
+    # Given a batch that passes, and then a firewall's page for each request
+    notes = {"type": "custom", "x": "n" * 190_000}
+    messages = [a_message(n, type="custom", custom_event_name="q", data=notes) for n in range(30)]
+    world = World(FakeQueue(messages), FakeOpenAi())
+    world.openai.judge = lambda batch: (
+        Accepted(len(batch)) if len(world.openai.requests) == 1 else Rejected(413, explained=False)
+    )
+
+    run = world.run()
+
+    assert (run.rejected, run.sent + run.waiting) == (0, 30)
+    assert run.blocked is not None
+    assert "not the Conversions API" in run.blocked
+
+
+def test_an_event_that_a_gateway_finds_too_large_is_rejected_where_all_others_pass() -> None:
+    world = a_world(*range(50))
+    judge = hides_poison(49)
+    world.openai.judge = lambda batch: (
+        answer if isinstance(answer := judge(batch), Accepted) else Rejected(413, explained=False)
+    )
+
+    run = world.run()
+
+    assert (run.sent, run.rejected, run.blocked) == (49, 1, None)
+
+
+def test_p8_a_lone_event_is_not_given_up_while_nothing_passes() -> None:
+    # Given that OpenAI refuses every event without a name, and a circuit that says so
+    world = a_world(1, 2, 3, judge=lambda _: Rejected(400))
+    assert world.run().blocked is not None
+
+    # When events come one by one while the others are hidden
+    world.queue.visible = [a_message(4)]
+    world.queue.held["m4"] = a_message(4)
+    run = world.run()
+
+    # Then that one waits too
+    assert (run.rejected, run.waiting) == (0, 1)
+    assert run.blocked is not None
+    assert world.nothing_consumed
+
+
+def test_p3_good_events_do_not_wait_for_ever_behind_a_probe_of_bad_ones() -> None:
+    # Given bad events that nobody names, always handed out before the good ones that came after the run blocked
+    world = a_world(*range(30), judge=hides_poison(*range(30)))
+    assert world.run().blocked is not None
+    for number in range(30, 60):
+        world.queue.held[f"m{number}"] = a_message(number)
+    world.queue.let_visibility_end()
+
+    # When the sender runs
+    run = world.run()
+
+    # Then it looks behind its probe, delivers the good ones, and closes the circuit
+    assert (run.sent, world.ledger.open, run.blocked) == (30, None, None)
+    world.queue.let_visibility_end()
+    world.run()
+    assert world.ledger.count("sent") == 30
+
+
+def test_p3_a_row_of_bad_events_over_half_of_a_batch_does_not_hide_the_good_ones() -> None:
+    world = a_world(*range(1000), judge=hides_poison(*range(600)))
+
+    run = world.run()
+
+    assert (run.sent, run.rejected, run.blocked) == (400, 600, None)
+
+
+def test_a_probe_that_nothing_is_behind_says_that_nothing_passes() -> None:
+    world = a_world(*range(5), judge=lambda _: Rejected(400))
+    world.ledger.open = OPEN
+
+    run = world.run()
+
+    assert run.blocked is not None
+    assert "check key, PixelId and endpoint" in run.blocked
+    assert world.ledger.open.state == "blocked"
+    assert world.nothing_consumed
+
+
 # Patience (429, 503).
 
 
@@ -421,6 +527,48 @@ def test_a_circuit_that_nobody_waits_behind_any_more_is_closed() -> None:
 
     assert world.run() == Run()
     assert world.ledger.open is None
+
+
+def test_the_oldest_behind_the_circuit_is_one_that_has_not_expired_yet() -> None:
+    # Given an outage of more than seven days: what was the oldest has expired
+    world = a_world(1, judge=lambda _: Retry("HTTP 500"))
+    world.ledger.open = replace(OPEN, oldest_ms=NOW_MS - MAX_PAST_MS - 1)
+
+    # When a run meets the outage, and another one nothing
+    assert world.run().oldest_ms == 60_000
+    world.queue.visible = []
+    run = world.run()
+
+    # Then the circuit stays open
+    assert run.retry is not None
+    assert world.ledger.open is not None
+    assert world.ledger.open.oldest_ms == NOW_MS - 60_000
+
+
+def test_a_wait_that_no_run_writes_down_is_not_kept() -> None:
+    # Given a time that a clock has written which was a year ahead
+    world = a_world(1)
+    world.ledger.open = replace(OPEN, until_ms=NOW_MS + 365 * 86_400_000)
+
+    assert (world.run().sent, world.ledger.open) == (1, None)
+
+
+def test_without_a_key_nothing_is_taken_and_that_is_said() -> None:
+    world = a_world(1, 2)
+    world.no_key = Blocked(None, "There is no OpenAI key.")
+
+    run = world.run()
+
+    assert (run.blocked, run.received, run.requests) == ("There is no OpenAI key.", 0, 0)
+    assert world.nothing_consumed
+    assert (len(world.queue.visible), world.ledger.open) == (2, None)
+
+
+def test_shadow_mode_needs_no_key() -> None:
+    world = a_world(1)
+    world.no_key, world.mode = Blocked(None, "There is no OpenAI key."), "shadow"
+
+    assert world.run() == Run()
 
 
 @pytest.mark.parametrize("judge", [lambda _: Retry("HTTP 500"), lambda batch: Accepted(len(batch))])

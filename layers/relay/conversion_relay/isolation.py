@@ -17,7 +17,7 @@ no request to know that; if it does not, the right half goes back to those of wh
 Of those, the next group has as many events as came to one bad event so far, so that it passes about as often as not
 (Hwang's generalized binary splitting, with the number of bad events estimated instead of known). An event is refused
 for good only when it was refused alone, when the group passed without it, or when it is named by an API whose names
-have proved right ten times.
+have proved right ten times. Those refused alone after the last that passed are in doubt.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ CONFIRMATIONS: Final = 10
 """After so many right names the API is believed."""
 GIVE_UP: Final = 16
 """So many events from all over a batch, refused one by one without a name while none passed: it is not the events."""
+LOOK_ON: Final = 64
+"""So many of those in a row where some have passed before: it has begun to refuse whatever comes."""
+LOOK_AROUND: Final = 4
+"""After so many of those in a row, also where some have passed before, the next are picked from all over the batch."""
+_GOLDEN: Final = 0.618034
+"""Multiples of the golden ratio, without their whole part, lie apart from each other however many there are."""
 
 
 class Stopped(Exception):
@@ -64,6 +70,14 @@ class Isolation(Generic[T]):
     passed: int = 0
     refusals: list[Refusal[T]] = field(default_factory=list)
     _pool: list[T] = field(default_factory=list)
+    _sure: int = 0
+
+    @property
+    def doubts(self) -> Sequence[Refusal[T]]:
+        """The last refusals, if they are without a name and nothing has passed since: from the first of them on it may
+        be something on the way to the API, or a key gone bad, that refuses whatever comes.
+        """
+        return self.refusals[self._sure :]
 
     def isolate(self, batch: Sequence[T]) -> None:
         """Send the batch so that all of it is decided: passed, or refused with a reason.
@@ -78,11 +92,12 @@ class Isolation(Generic[T]):
     def _next_group(self) -> list[T]:
         """As many events as came to one bad one so far; all, as long as there was but one."""
         left, refused = len(self._pool), len(self.refusals)
-        if refused and not self.passed and not any(each.named for each in self.refusals):
-            if refused >= GIVE_UP:
-                raise Stopped
-            # None has passed yet: see whether any does, looking all over the batch, for bad events come in clusters.
-            return [self._pool.pop(left // 2)]
+        doubts = len(self.doubts)
+        if doubts >= (LOOK_ON if self.passed else GIVE_UP):
+            raise Stopped
+        if doubts >= LOOK_AROUND or (doubts and not self.passed and not self._sure):
+            # See whether any passes, looking all over the batch, for bad events come in clusters.
+            return [self._pool.pop(int(left * (doubts * _GOLDEN % 1)))]
         size = left if refused < 2 else max(1, round((self.passed + refused) / refused))
         if 2 * left <= 3 * size:
             size = left
@@ -108,6 +123,8 @@ class Isolation(Generic[T]):
                 return answer, sent
             case Accepted():
                 self.passed += len(sent)
+                if sent:
+                    self._sure = len(self.refusals)
                 return None, sent
         raise Stopped
 
@@ -144,9 +161,11 @@ class Isolation(Generic[T]):
             group = [each for index, each in enumerate(group) if index not in names]
             if not group:
                 break
+            rest = len(group)
             refused, group = self._refused(group)
             if refused is None:
-                if only_one:  # with it the group was refused, without it the group passed
+                # With it the group was refused, without it the group passed; all of it, none has gone stale meanwhile.
+                if only_one and len(group) == rest:
                     self._refuse_named(*suspects.pop())
                     self.confirmed = (self.confirmed or 0) + 1
                 break
@@ -172,7 +191,9 @@ class Isolation(Generic[T]):
     def _check(self, suspects: list[tuple[T, Problem]]) -> bool:
         """Send the first suspect alone. When it passes, names are wrong, and all suspects are back among the others."""
         event, _ = suspects.pop(0)
-        refused, _ = self._refused([event])
+        refused, sent = self._refused([event])
+        if refused is None and not sent:
+            return True  # gone stale meanwhile, which says nothing about names
         if refused is not None:
             self._refuse(event, refused)
             self.confirmed = (self.confirmed or 0) + 1
@@ -183,10 +204,11 @@ class Isolation(Generic[T]):
 
     def _refuse(self, event: T, refused: Rejected) -> None:
         if refused.problems:
-            self.refusals.append(Refusal(event, refused.problems[0].reason, named=True, explained=True))
+            self._refuse_named(event, refused.problems[0])
         else:
             reason = f"HTTP {refused.status}"
             self.refusals.append(Refusal(event, reason, named=False, explained=refused.explained))
 
     def _refuse_named(self, event: T, problem: Problem) -> None:
         self.refusals.append(Refusal(event, problem.reason, named=True, explained=True))
+        self._sure = len(self.refusals)

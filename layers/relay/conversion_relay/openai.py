@@ -13,15 +13,20 @@ The API documents no answers; they were observed (contract, section 2). Status a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from conversion_relay.secrets import SecretMissing, SecretsUnavailable
 
 if TYPE_CHECKING:
     import requests
 
+    from conversion_relay.secrets import Secrets
     from conversion_relay.settings import Settings
 
 MAX_REQUEST_BYTES: Final = 4_000_000
@@ -30,8 +35,10 @@ TIMEOUT_S: Final = (5.0, 30.0)
 """To connect, and to wait for each part of the answer."""
 INTEGRATION_SOURCE: Final = "conversion-relay"
 
+_REQUEST_FIELDS: Final = frozenset({"integration_source", "pid", "user", "validate_only"})
 _INDEX: Final = re.compile(r"events\[([0-9]{1,6})\]")
-_SECONDS: Final = re.compile(r"[0-9]{1,9}")
+_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?")
+_LONGEST_WAIT_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,29 @@ _ADVICE_ELSE: Final = "OpenAI answers in a way that the contract does not know. 
 _ADVICE_REQUEST: Final = "OpenAI refuses the request itself, not an event of it. Compare PixelId and OpenAiEndpoint."
 
 
+def current_key(secrets: Secrets, parameter: str) -> str | Blocked:
+    """The key that is stored now, past the cache, so that one that replaces a revoked key is in use with the next run;
+    or why there is none.
+    """
+    try:
+        keys = secrets.latest()
+    except SecretMissing:
+        keys = ()
+    except SecretsUnavailable as error:
+        return Blocked(
+            None,
+            f"The OpenAI key could not be read: {error}. The next run tries again. The sender's role needs "
+            "ssm:GetParameter for it, and kms:Decrypt for an encryption key of your own.",
+        )
+    if not keys:
+        return Blocked(
+            None,
+            "There is no OpenAI key. Put a Conversions key (Ads Manager > Conversions) into the parameter "
+            f"{parameter}; the output OpenAiKeyCommand is the command.",
+        )
+    return keys[0]
+
+
 class OpenAi:
     """Sends batches for one pixel. Redirects are never followed: they would take the key to another host."""
 
@@ -132,7 +162,7 @@ class OpenAi:
                 timeout=TIMEOUT_S,
                 allow_redirects=False,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # requests raises the latter for an odd Location
             return Retry(f"no answer ({type(error).__name__})")
         try:
             body = response.json() if response.content else {}
@@ -155,7 +185,7 @@ def answer(status: int, body: Mapping[str, Any] | None, headers: Mapping[str, st
     ``body`` is None when it is not a JSON object; one that is empty is taken as an empty object.
     """
     if status in (200, 201, 202):
-        if body is None:  # a login page or the like: nobody has taken the events
+        if body is None or "error" in body:  # a login page or the like: nobody has taken the events
             return Blocked(status, _ADVICE_ELSE)
         count = body.get("accepted_events")
         return Accepted(count if isinstance(count, int) and not isinstance(count, bool) else None)
@@ -164,7 +194,7 @@ def answer(status: int, body: Mapping[str, Any] | None, headers: Mapping[str, st
         if not isinstance(error, dict):
             return Rejected(status, explained=False)
         problems = _problems(error, sent)
-        if not problems and _is_about_the_request(error):
+        if not problems and status != 413 and _is_about_the_request(error, sent):
             return Blocked(status, _ADVICE_REQUEST)
         return Rejected(status, problems)
     if status in (408, 425, 429) or status >= 500:
@@ -187,20 +217,34 @@ def _problems(error: Mapping[str, Any], sent: int) -> tuple[Problem, ...]:
     return tuple(found[index] for index in sorted(found))
 
 
-def _is_about_the_request(error: Mapping[str, Any]) -> bool:
+def _is_about_the_request(error: Mapping[str, Any], sent: int) -> bool:
+    """Whether something outside of the events is at fault. A field that the request does not have is one of an event;
+    too many events, or too large ones (413), are cured by sending fewer.
+    """
     param, message = error.get("param"), error.get("message")
+    if param == "events":
+        return sent <= 1
     if isinstance(param, str):
-        return not param.startswith("events[")
+        return param in _REQUEST_FIELDS
     return isinstance(message, str) and "pid" in message and "query" in message
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> int | None:
     value = (headers.get("Retry-After") or "").strip()
     if _SECONDS.fullmatch(value):
-        return min(int(value), 86_400)
+        return math.ceil(min(float(value), _LONGEST_WAIT_S))
     try:
         moment = parsedate_to_datetime(value)
-        sent_at = parsedate_to_datetime(headers.get("Date") or "")
-        return max(0, min(int((moment - sent_at).total_seconds()), 86_400))
+        wait_s = (moment - _sent_at(headers)).total_seconds()
+        return math.ceil(max(0, min(wait_s, _LONGEST_WAIT_S)))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _sent_at(headers: Mapping[str, str]) -> datetime:
+    """When the server answered, by its own clock where it says so: the date in Retry-After is of that clock too."""
+    try:
+        date = parsedate_to_datetime(headers.get("Date") or "")
+    except (ValueError, TypeError):
+        return datetime.now(UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

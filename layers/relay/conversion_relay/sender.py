@@ -13,6 +13,7 @@ When OpenAI blocks or is out, a circuit is opened, which later runs find in the 
 
     closed ─ 401, 403, 5xx, no answer; 429 and 503 after short waits ─▶ open: the run ends, nothing is consumed
     open ─ a run sends ten events at most ─▶ no again ─▶ open: one request a run
+                                          ├▶ all refused without a name ─▶ a whole batch, once: are there good ones?
                                           └▶ accepted, or refused by name ─▶ closed: the run goes on
     open, and OpenAI has named a time (Retry-After) ─▶ no receive and no request before it
 
@@ -33,14 +34,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from conversion_relay.circuit import Circuit
 from conversion_relay.event import MAX_EVENTS, MAX_PAST_MS, age_problem
-from conversion_relay.isolation import Isolation, Stopped
+from conversion_relay.isolation import GIVE_UP, Isolation, Stopped
 from conversion_relay.ledger import LedgerUnavailable, Settled
 from conversion_relay.openai import MAX_REQUEST_BYTES, Accepted, Answer, Blocked, Retry
 from conversion_relay.queue import Message, QueueUnavailable, readable
 from conversion_relay.settings import DeliveryMode
 
 if TYPE_CHECKING:
-    from conversion_relay.isolation import Refusal
     from conversion_relay.ledger import Stored
 
 ACCEPTED: Final[Mapping[DeliveryMode, str]] = {
@@ -153,7 +153,8 @@ class Sender:
     """One run at a time over injected ports.
 
     ``remaining_ms`` says how much of the invocation is left, ``sleep`` waits seconds, ``jitter`` draws between two
-    numbers, ``pool`` makes the executor of parallel calls.
+    numbers, ``pool`` makes the executor of parallel calls. ``no_key`` says why there is no key to
+    send with; then nothing is taken.
     """
 
     queue: QueuePort
@@ -166,10 +167,12 @@ class Sender:
     sleep: Callable[[float], object] = time.sleep
     jitter: Callable[[float, float], float] = random.uniform
     pool: Callable[[int], Executor] = ThreadPoolExecutor
+    no_key: Blocked | None = None
     run: Run = field(default_factory=Run)
     _circuit: Circuit | None = None
     _stopped_by: Blocked | Retry | None = None
     _has_passed: bool = False
+    _in_doubt: Blocked | None = None
     _confirmed: int | None = 0
     _unsent: dict[str, int] = field(default_factory=dict)
 
@@ -177,13 +180,18 @@ class Sender:
         """Send until the queue is empty, time is short, or OpenAI says stop. In shadow mode nothing is touched."""
         if self.mode == "shadow":
             return self.run
+        if self.no_key is not None:
+            self.run.blocked = self.no_key.advice
+            return self.run
         try:
             self._circuit = self.ledger.circuit()
         except LedgerUnavailable as error:
             # What becomes of the events could not be written down either.
             self.run.retry = str(error)
             return self.run
-        if self._circuit is None or self._circuit.until_ms <= self.clock():
+        # A wait that is longer than any which is honoured was written down by a clock that was wrong.
+        wait_ms = self._circuit.until_ms - self.clock() if self._circuit else 0
+        if not 0 < wait_ms <= WAIT_MOST_S * 1000:
             self._drain()
         self._leave_circuit()
         return self.run
@@ -191,14 +199,17 @@ class Sender:
     def _drain(self) -> None:
         while not self.run.stopped and self.remaining_ms() > TIME_FOR_ONE_BATCH_MS:
             try:
-                messages = self.queue.drain(PROBE_EVENTS if self._circuit else MAX_EVENTS)
+                probes = self._circuit is not None and self._in_doubt is None
+                messages = self.queue.drain(PROBE_EVENTS if probes else MAX_EVENTS)
             except QueueUnavailable as error:
                 self.run.retry = str(error)
                 return
             if not messages:
-                return
+                break
             self.run.received += len(messages)
             self._deliver(self._fresh(self._final(messages)))
+        if self._in_doubt is not None and self._circuit is not None and not self.run.stopped:
+            self._stop(self._in_doubt)
 
     def _final(self, messages: Sequence[Message]) -> list[Message]:
         """The messages with the events that are to go out: those of held ones are in the ledger.
@@ -280,30 +291,55 @@ class Sender:
 
     def _send(self, batch: Sequence[Pending]) -> None:
         """Send a batch; where OpenAI refuses it for something in it, find that and send the rest."""
-        isolation = Isolation(self._probe, self._confirmed)
+        isolation, finished = Isolation(self._probe, self._confirmed), False
         with contextlib.suppress(Stopped):
             isolation.isolate(batch)
-        self.run.waiting += len(batch) - isolation.passed - len(isolation.refusals)
+            finished = True
         self._confirmed = isolation.confirmed
-        self._has_passed = self._has_passed or isolation.passed > 0
-        advice = self._no_trait_of_the_events(isolation.refusals, len(batch))
-        if advice:
-            self.run.waiting += len(isolation.refusals)
-            if not self.run.stopped:
-                self._stop(Blocked(None, advice))
-            return
-        for refusal in isolation.refusals:
+        refusals = isolation.refusals
+        if isolation.doubts and not self._traits_of_the_events(isolation, len(batch), finished=finished):
+            refusals = refusals[: -len(isolation.doubts)]
+        self.run.waiting += len(batch) - isolation.passed - len(refusals)
+        for refusal in refusals:
             self.run.rejections[refusal.reason] += 1
-        ended = [(refusal.event.messages, refusal.reason) for refusal in isolation.refusals]
+        ended = [(refusal.event.messages, refusal.reason) for refusal in refusals]
         self.run.rejected += self._settle(ended, "rejected")
 
-    def _no_trait_of_the_events(self, refusals: Sequence[Refusal[Pending]], tried: int) -> str | None:
-        """What else may be wrong where nothing passed and nothing was named; then none is given up (P8)."""
-        if not refusals or self._has_passed or any(each.named for each in refusals):
-            return None
-        if not any(each.explained for each in refusals):
-            return _ADVICE_NOT_THE_API
-        return _ADVICE_NOTHING_PASSES if tried > 1 else None
+    def _traits_of_the_events(self, isolation: Isolation[Pending], tried: int, *, finished: bool) -> bool:
+        """Whether refusals that nothing has passed after and nothing was named in are about the events all the same.
+
+        If something else may be wrong none of them is given up (P8): they wait, and the run stops or says so.
+        """
+        doubts = isolation.doubts
+        explained = all(each.explained for each in doubts)
+        advice = _ADVICE_NOTHING_PASSES if any(each.explained for each in doubts) else _ADVICE_NOT_THE_API
+        judges = self._has_passed or any(each.named for each in isolation.refusals)
+        gave_up = len(doubts) >= GIVE_UP
+        if explained and finished and not gave_up and (judges or (tried == 1 and self._circuit is None)):
+            return True
+        if explained or not isolation.passed:
+            if gave_up or finished or not judges:
+                self._doubt(Blocked(None, advice), widen=explained)
+            return False
+        # What is not the API has begun to refuse everything in the middle of the batch, or it minds the size of these.
+        if gave_up:
+            self._doubt(Blocked(None, advice), widen=False)
+        elif finished and len(doubts) == 1:
+            return True
+        else:
+            self._note(advice)
+        return False
+
+    def _doubt(self, answer: Blocked, *, widen: bool) -> None:
+        """Nothing of a batch passes. A probe may have met bad events only, again and again, with good ones behind them:
+        the run then tries a whole batch, once.
+        """
+        if self.run.stopped:
+            return
+        if widen and self._circuit is not None and self._in_doubt is None:
+            self._in_doubt = answer
+        else:
+            self._stop(answer)
 
     def _probe(self, group: Sequence[Pending]) -> tuple[Answer, Sequence[Pending]]:
         """One request, or a few while OpenAI is busy; what is accepted is settled at once.
@@ -408,14 +444,15 @@ class Sender:
     def _leave_circuit(self) -> None:
         """Leave the circuit to the next run as this one found OpenAI, and say how old the oldest unsent event is."""
         now_ms, before = self.clock(), self._circuit
-        known = [*self._unsent.values(), *([before.oldest_ms] if before else [])]
+        # What was the oldest behind it may have expired since.
+        behind = [before.oldest_ms] if before is not None and before.oldest_ms >= now_ms - MAX_PAST_MS else []
+        known = [*self._unsent.values(), *behind]
         oldest_ms = min(known, default=now_ms)
         if self._stopped_by is not None:
             self._open_circuit(self._stopped_by, now_ms, oldest_ms)
         elif before is not None and not self.run.stopped:
-            if oldest_ms < now_ms - MAX_PAST_MS:
+            if not known:
                 self._close_circuit()  # nobody waits behind it any more
-                oldest_ms = now_ms
             elif before.state == "blocked":
                 self.run.blocked = before.advice  # nothing was there to try it with
             else:

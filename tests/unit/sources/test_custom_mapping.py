@@ -94,7 +94,7 @@ def test_an_id_is_text(value: Any, becomes: str) -> None:
     [
         (None, "id_missing"), ("", "id_missing"), (0, "id_missing"), (True, "id_missing"), ({}, "id_missing"),
         (1.5, "id_missing"), ("a b", "id_unusable"), ("a@example.com", "id_unusable"), ("x" * 151, "id_unusable"),
-        ("a\x00", "id_unusable"),
+        ("a\x00", "id_unusable"), ("a\uffff", "id_unusable"),
     ],
 )  # fmt: skip
 def test_an_id_that_cannot_be_one_is_parked(value: Any, said: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from conversion_relay.sources.custom.format import Platform
 
 LONGEST_ID: Final = 150
-_ID: Final = re.compile(rf"[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{LONGEST_ID}}}")
+_ID: Final = re.compile(rf"[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{{1,{LONGEST_ID}}}")
 _YES: Final = frozenset({"true", "yes", "y", "1", "on"})
 _NO: Final = frozenset({"false", "no", "n", "0", "off"})
 _MOST_LINES: Final = 1000
