@@ -10,19 +10,19 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz bench simulate coverage lint check fix build same deploy clean
+.PHONY: help setup demo up test fuzz bench simulate faults coverage lint check fix build same deploy clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: .venv/.made build/envs/local-aws/.made ## Install what demo and test need, into .venv and build/
+setup: .venv/.made build/envs/local-aws/.made ## Install what demo needs, into .venv and build/
 demo: setup ## Signed webhooks become events that a stand-in for OpenAI accepts: here, in under a minute
 	@$(RUN) tools.demo
 
 up: setup ## The same, but it stays: addresses to send your own deliveries to, until Ctrl-C
 	@$(RUN) tools.demo --stay
 
-test: setup ## All tests, on the local AWS
+test: setup build/envs/faults/.made ## All tests, on the local AWS
 	@$(RUN) pytest -n 2 --dist loadfile
 
 fuzz: setup ## Break deliveries for minutes, with a new seed each time (SEED=… repeats one, MUTATIONS=… how often each)
@@ -34,6 +34,9 @@ bench: setup ## Figures: how few requests it takes to find the bad events of a b
 
 simulate: setup ## Histories with crashes and faults, a million of them on two cores (SEED=… HISTORIES=…)
 	@$(RUN) tests.simulation --histories $${HISTORIES:-1000000} --seed $${SEED:-1} --workers 2
+
+faults: setup build/envs/faults/.made ## Deliveries while processes are killed and AWS and OpenAI fail; then count (DELIVERIES=… SEED=…)
+	@$(RUN) tools.faults $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(SEED),--seed $(SEED))
 
 lint: setup build/envs/sam/.made ## Format, lint, types, template
 	$(RUN) ruff format --check .

@@ -43,7 +43,8 @@ from tools.sources import secret_name
 from tools.template import ROOT
 
 BUILD: Final = ROOT / "build"
-ENVIRONMENT: Final = BUILD / "envs" / "local-aws"
+ENVIRONMENTS: Final = BUILD / "envs"
+ENVIRONMENT: Final = ENVIRONMENTS / "local-aws"
 REGION: Final = "us-east-1"
 START_TIMEOUT_S: Final = 30
 DEPLOY_TIMEOUT_S: Final = 120
@@ -128,7 +129,7 @@ class LocalAws:
         """
         make_environment(say)
         with _only_one_at_a_time("start"):  # or two might find the same port free
-            port = port or _free_port()
+            port = port or free_port()
             if not _is_free(port):
                 raise LocalAwsFailed(f"Port {port} is taken. Stop what listens there, or choose another port.")
             directory = _run_directory()
@@ -410,6 +411,15 @@ class Stack:
             time.sleep(0.02)
         return len(running)
 
+    def redirect(self, function: str, endpoint: str) -> None:
+        """Have a function call AWS at another address, such as that of a proxy in front of this emulator's."""
+        client = self.client("lambda")
+        name = self.resources[function]
+        held = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        client.update_function_configuration(
+            FunctionName=name, Environment={"Variables": {**held, "AWS_ENDPOINT_URL": endpoint}}
+        )
+
     def _processes(self, function: str) -> list[int]:
         mark = f"ministack-lambda-{self.resources[function]}-"
         listed = subprocess.run(
@@ -419,22 +429,26 @@ class Stack:
         return [int(line[0]) for line in lines if int(line[1]) == self.aws.process_group and mark in line[-1]]
 
 
-def make_environment(say: Say) -> None:
-    """Make the emulator's virtual environment if there is none, or if pyproject.toml changed since.
+def make_environment(say: Say, name: str = ENVIRONMENT.name) -> Path:
+    """Make the virtual environment of a dependency group if there is none, or if pyproject.toml changed since.
+
+    Returns:
+        Its interpreter.
 
     Raises:
         LocalAwsFailed: when it cannot be made.
     """
-    target = ENVIRONMENT.relative_to(ROOT) / ".made"
-    with _only_one_at_a_time("local-aws"):
+    environment = ENVIRONMENTS / name
+    target = environment.relative_to(ROOT) / ".made"
+    with _only_one_at_a_time(name):
         command = ["make", "--no-print-directory", str(target)]
         current = subprocess.run([*command, "--question"], cwd=ROOT, capture_output=True, check=False)
-        if current.returncode == 0:
-            return
-        say("Installing the local AWS (once, about 20 s) …")
-        made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise LocalAwsFailed(f"The local AWS could not be installed:\n{made.stderr.strip()}")
+        if current.returncode:
+            say(f"Installing {name} into {environment.relative_to(ROOT)} (once, about 20 s) …")
+            made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            if made.returncode:
+                raise LocalAwsFailed(f"{name} could not be installed:\n{made.stderr.strip()}")
+    return environment / "bin" / "python"
 
 
 def _settings(port: int, directory: Path, *, auth: bool, concurrency: int) -> dict[str, str]:
@@ -500,7 +514,8 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -15,6 +15,7 @@ Others start it with ``python -m tools.stand_in --port P --key K --pixel PID`` a
 
     GET  /_stand_in/events       what counted, in order: a list of CountedEvent
     GET  /_stand_in/requests     every request to the API, in order: a list of LoggedRequest
+    GET  /_stand_in/arrivals     every event that came, whatever became of it: a list of Arrival
     GET  /_stand_in/summary      {counted, duplicates, requests: {status: n}, types: {type: n}}
     POST /_stand_in/faults       a list of Fault, which replaces the one before
     POST /_stand_in/settings     any of {errors, count_duplicates, now_ms, keys: {key: {scope, pixels}}}, see Settings
@@ -24,6 +25,8 @@ It prints neither keys nor bodies. Times are ms since the epoch, UTC.
 """
 
 import argparse
+import contextlib
+import hashlib
 import json
 import signal
 import sys
@@ -38,6 +41,7 @@ from urllib.parse import parse_qs
 from tools import wire_rules
 from tools.stand_in_server import HOST, Answer, LoopbackServer, Request
 from tools.stand_in_switches import Fault, Grant, Settings, read_fault, read_settings
+from tools.wire_bytes import events_as_sent
 
 EVENTS_PATH: Final = "/v1/events"
 CONTROL_PATH: Final = "/_stand_in/"
@@ -72,6 +76,20 @@ class LoggedRequest:
     received_ms: int
 
 
+@dataclass(slots=True)
+class Arrival:
+    """How often an event came, whatever became of it, and in how many forms: byte for byte it should be one.
+
+    Known by what the API dedupes on: `pid`, `name` and `id`. Refused, dropped and validated copies count too.
+    """
+
+    pid: str
+    name: str
+    id: str
+    times: int
+    forms: int
+
+
 class StandIn:
     """The stand-in as an object: what it knows and, from `start` to `stop` or in a `with`, the server on the loopback.
 
@@ -96,6 +114,7 @@ class StandIn:
         self._faults: list[Fault] = []
         self._counted: dict[tuple[str, str, str], CountedEvent] = {}
         self._requests: list[LoggedRequest] = []
+        self._arrived: dict[tuple[str, str, str], Counter[bytes]] = {}
         self._clock = clock
         self._port = port
         self._lock = threading.Lock()
@@ -139,6 +158,13 @@ class StandIn:
         with self._lock:
             return [_as_dict(request) for request in self._requests]
 
+    def arrivals(self) -> list[dict[str, Any]]:
+        """Every event that came, whatever became of it, by its first arrival: the fields of Arrival."""
+        with self._lock:
+            return [
+                _as_dict(Arrival(*key, times=forms.total(), forms=len(forms))) for key, forms in self._arrived.items()
+            ]
+
     def summary(self) -> dict[str, Any]:
         """Events counted, copies dropped, requests by status (``dropped``: never answered), counted events by type."""
         with self._lock:
@@ -175,6 +201,7 @@ class StandIn:
             self._faults = []
             self._counted = {}
             self._requests = []
+            self._arrived = {}
 
     def respond(self, request: Request) -> Answer | None:
         """Answer any request; None says to close the connection instead."""
@@ -194,6 +221,8 @@ class StandIn:
         # Without the one documented header (contract 1) the body counts as no JSON (R11).
         media_type = request.content_type.partition(";")[0].strip().lower()
         body = wire_rules.parse(request.body) if media_type == "application/json" else None
+
+        self._note_arrivals(_pid(request) or "", request.body)
 
         answer: Answer | None = None
         if fault.status is not None:
@@ -245,6 +274,18 @@ class StandIn:
                     first.duplicates += 1
             return len(events) if settings.count_duplicates else len(self._counted) - before
 
+    def _note_arrivals(self, pid: str, raw: bytes) -> None:
+        arrived = []
+        for text in events_as_sent(raw):
+            event = json.loads(text)
+            with contextlib.suppress(KeyError, TypeError, AttributeError):  # not even a name and an id
+                name, id_ = wire_rules.dedupe_name(event), event["id"]
+                if isinstance(name, str) and isinstance(id_, str):
+                    arrived.append(((pid, name, id_), hashlib.sha256(text.encode()).digest()))
+        with self._lock:
+            for key, form in arrived:
+                self._arrived.setdefault(key, Counter())[form] += 1
+
     def _log(self, answer: Answer | None, body: Mapping[str, Any], received_ms: int) -> None:
         events = body.get("events")
         request = LoggedRequest(
@@ -260,6 +301,7 @@ class StandIn:
         readers: dict[str, Callable[[], object]] = {
             "events": self.events,
             "requests": self.requests,
+            "arrivals": self.arrivals,
             "summary": self.summary,
         }
         if method == "GET" and name in readers:
@@ -322,7 +364,7 @@ def _injected(status: int, fault: Fault) -> Answer:
     return replace(answer, retry_after=fault.retry_after)
 
 
-def _as_dict(record: CountedEvent | LoggedRequest) -> dict[str, Any]:
+def _as_dict(record: CountedEvent | LoggedRequest | Arrival) -> dict[str, Any]:
     # Not dataclasses.asdict: its deep copy takes a second for ten thousand events.
     return {field.name: getattr(record, field.name) for field in fields(record)}
 

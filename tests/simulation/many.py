@@ -65,7 +65,7 @@ def _few_collections() -> Iterator[None]:
 
 
 def play(seed: int, histories: int, workers: int) -> int:
-    """Play many histories, print each violation as it is found and a summary; 0 when every property held."""
+    """Play many histories and print what came of them; 0 when every property held in each."""
     began = time.monotonic()
     total = Played()
     chunks = [range(first, min(first + CHUNK, seed + histories)) for first in range(seed, seed + histories, CHUNK)]
@@ -73,7 +73,7 @@ def play(seed: int, histories: int, workers: int) -> int:
         for done in pool.imap_unordered(played, chunks):
             total.add(done)
             for text in done.failures.values():
-                print(text, flush=True)
+                print(f"\n{text}", file=sys.stderr)
             _progress(total, histories, time.monotonic() - began)
     print(file=sys.stderr)
     print(summary(total, seed, time.monotonic() - began, workers))
