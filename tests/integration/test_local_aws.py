@@ -14,8 +14,9 @@ from tools.local_aws import LocalAws, LocalAwsFailed, Stack
 from tools.template import ROOT
 
 START_AND_WAIT = """
-import sys, time
+import signal, sys, time
 from tools.local_aws import LocalAws
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored
 with LocalAws.start(say=lambda _: None) as aws:
     print(aws.port, aws.process_group, flush=True)
     time.sleep(60)
