@@ -21,10 +21,10 @@ def troubled(openai: StandIn) -> Iterator[StandIn]:
 
 @pytest.fixture
 def waiting(clean: Stack) -> Iterator[Stack]:
-    """Twelve recorded orders on the queue, whose messages come back as soon as a run has let them lie."""
+    """Twelve recorded orders on the queue, whose messages come back soon after a run has let them lie."""
     sqs, url = clean.client("sqs"), clean.resources["Queue"]
     held = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "6"})
     for number in range(12):
         assert post_order(clean, number) == 200
     assert until(lambda: queue_depth(clean) == 12)
