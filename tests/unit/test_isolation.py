@@ -222,3 +222,10 @@ def test_the_good_ones_are_found_beside_a_row_of_bad_ones(bad: range) -> None:
 
     assert Counter(each.event for each in isolation.refusals) == Counter(bad)
     assert len(api.delivered) == 1000 - len(bad)
+
+
+def test_two_bad_events_of_which_the_first_is_named() -> None:
+    isolation, api = taken_apart(2, {0, 1}, "first")
+
+    # The second was refused alone, which proves it; the first is sent alone to check its name
+    assert ([each.event for each in isolation.refusals], api.requests) == ([1, 0], 3)

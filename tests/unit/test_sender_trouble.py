@@ -584,3 +584,45 @@ def test_a_circuit_that_cannot_be_written_is_said(judge: Any) -> None:
 
     (note,) = world.run().notes
     assert note.startswith("DynamoDB could not note how OpenAI answers")
+
+
+def test_p8_a_refusal_after_which_openai_goes_away_is_left_for_the_next_run() -> None:
+    # Given unnamed poison that is refused alone, and an outage before anything has passed after it
+    def judge(batch: list[dict[str, Any]]) -> Answer:
+        return Retry("HTTP 500") if len(world.openai.requests) > 5 else hides_poison(3)(batch)
+
+    world = a_world(*range(8), judge=judge)
+
+    run = world.run()
+
+    # Then the outage is what is said, and the event waits with the others
+    assert world.openai.requests[4] == ["shopify:3"]
+    assert (run.sent, run.rejected, run.waiting, run.blocked) == (3, 0, 5, None)
+    assert run.retry == "OpenAI could not take events (HTTP 500)"
+
+
+def test_one_event_that_a_gateway_refuses_is_rejected_where_the_others_of_its_batch_have_passed() -> None:
+    # Given something on the way that minds the last event, and says so in its own words
+    world = a_world(
+        *range(8),
+        judge=lambda batch: Rejected(400, explained=False) if batch[-1]["id"] == "shopify:7" else Accepted(len(batch)),
+    )
+
+    run = world.run()
+
+    assert (run.sent, run.rejected, run.stopped) == (7, 1, False)
+
+
+def test_p8_what_a_gateway_refuses_from_some_point_on_waits() -> None:
+    # Given the same, for the last two: it may have begun to refuse whatever comes
+    world = a_world(
+        *range(8),
+        judge=lambda batch: (
+            Rejected(400, explained=False) if batch[-1]["id"] in ("shopify:6", "shopify:7") else Accepted(len(batch))
+        ),
+    )
+
+    run = world.run()
+
+    assert (run.sent, run.rejected, run.waiting, run.stopped) == (6, 0, 2, False)
+    assert "not the Conversions API" in run.notes[0]
