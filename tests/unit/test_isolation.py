@@ -229,3 +229,19 @@ def test_two_bad_events_of_which_the_first_is_named() -> None:
 
     # The second was refused alone, which proves it; the first is sent alone to check its name
     assert ([each.event for each in isolation.refusals], api.requests) == ([1, 0], 3)
+
+
+def test_a_name_that_comes_only_while_the_bad_event_is_searched() -> None:
+    # Given an API that names nothing in its first answer
+    api = Api({1}, "none")
+
+    def probe(group: Sequence[int]) -> tuple[Answer, Sequence[int]]:
+        answer = api(group)
+        api.names = "first"
+        return answer
+
+    isolation = Isolation(probe)
+    isolation.isolate(range(8))
+
+    # Then the half is not halved further: without the named one it passes, and then the other half does
+    assert ([each.event for each in isolation.refusals], isolation.passed, api.requests) == ([1], 7, 4)
