@@ -199,8 +199,9 @@ class Properties:
         if item is None:
             if message.key not in self.gone:
                 self.violated("P1", f"a message of {message.key} was deleted, of which the ledger knows nothing")
-        elif item["status"]["S"] not in ENDS and "reopened_ms" not in item:
-            # (One that is replayed has another message, or gets it when the replay is repeated.)
+        elif item["status"]["S"] not in ENDS and "reopened_ms" not in item and message.key not in self.gone:
+            # (One that is replayed has another message, or gets it when the replay is repeated; one that was erased and
+            # told again has one of its own.)
             name = "P1" if self._world.openai.weather == "well" else "P8"
             self.violated(name, f"a message of {message.key} was deleted before it came to an end")
 
