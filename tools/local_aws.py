@@ -23,6 +23,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -49,6 +50,9 @@ REGION: Final = "us-east-1"
 START_TIMEOUT_S: Final = 30
 DEPLOY_TIMEOUT_S: Final = 120
 PACKAGE_BUCKET: Final = "packages"
+IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only directories of our own there, readable by nobody else
+ROOM: Final = 4 << 30
+"""Bytes that have to be free there, or the functions' code is laid on the disk: about 50 MB for each process."""
 
 Say = Callable[[str], None]
 
@@ -102,13 +106,15 @@ class Answer:
 class LocalAws:
     """A running emulator. Made by ``start``; ends with ``stop``, with the ``with`` block, or with this process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, directory: Path, *, tls: bool, say: Say) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, directory: Path, scratch: Path, *, tls: bool, say: Say
+    ) -> None:
         self.port = port
         self.endpoint = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         self.log = directory / "ministack.log"
-        self.certificate = directory / "ministack-tls" / "server.crt" if tls else None
+        self.certificate = scratch / "ministack-tls" / "server.crt" if tls else None
         self._process = process
-        self._directory = directory
+        self._scratch = scratch
         self._say = say
         self._clients: dict[str, Any] = {}
         self._session = boto3.Session(botocore_session=botocore.session.Session(session_vars=_NO_PROFILE))
@@ -132,17 +138,17 @@ class LocalAws:
             port = port or free_port()
             if not _is_free(port):
                 raise LocalAwsFailed(f"Port {port} is taken. Stop what listens there, or choose another port.")
-            directory = _run_directory()
+            directory, scratch = _run_directories()
             with (directory / "ministack.log").open("wb") as log:
                 process = subprocess.Popen(
                     [_python(), "-c", _LAUNCH],
-                    env=_settings(port, directory, auth=auth, concurrency=concurrency),
+                    env=_settings(port, scratch, auth=auth, concurrency=concurrency),
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            aws = cls(process, port, directory, tls=auth, say=say)
+            aws = cls(process, port, directory, scratch, tls=auth, say=say)
             try:
                 aws._wait_until_ready()
             except BaseException:
@@ -165,9 +171,7 @@ class LocalAws:
             self._process.stdin.close()
         for each in self._clients.values():
             each.close()
-        for each in self._directory.iterdir():
-            if each.is_dir():
-                shutil.rmtree(each, ignore_errors=True)
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     @property
     def process_group(self) -> int:
@@ -451,18 +455,18 @@ def make_environment(say: Say, name: str = ENVIRONMENT.name) -> Path:
     return environment / "bin" / "python"
 
 
-def _settings(port: int, directory: Path, *, auth: bool, concurrency: int) -> dict[str, str]:
+def _settings(port: int, scratch: Path, *, auth: bool, concurrency: int) -> dict[str, str]:
     """The emulator's whole environment. The functions inherit it, so nothing of this process's may be in it."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(directory),
-        "TMPDIR": str(directory),
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
-        "DOCKER_HOST": f"unix://{directory}/no-docker.sock",  # where Docker runs, it would clean up there
+        "DOCKER_HOST": f"unix://{scratch}/no-docker.sock",  # where Docker runs, it would clean up there
         "AUTH": "true" if auth else "false",
         "USE_SSL": "1" if auth else "0",
         "LAMBDA_ACCOUNT_CONCURRENCY": str(concurrency),
@@ -482,20 +486,37 @@ def _python() -> Path:
     return ENVIRONMENT / "bin" / "python"
 
 
-def _run_directory() -> Path:
-    """A directory for this process's emulator; those whose process is gone are removed."""
+def _run_directories() -> tuple[Path, Path]:
+    """Where this process's emulator logs, and where it and its functions keep files: in memory, if there is room.
+
+    Each process of a function gets its own copy of the code, which takes a slow disk seconds to write and to remove.
+    What is left of emulators whose process is gone is removed.
+    """
     runs = BUILD / "local-aws"
     runs.mkdir(parents=True, exist_ok=True)
-    for each in runs.iterdir():
-        owner = each.name.split("-")[0]
+    scratches = IN_MEMORY if _is_roomy(IN_MEMORY) else runs
+    prefix = "conversion-relay-"
+    for each in [*runs.iterdir(), *IN_MEMORY.glob(f"{prefix}*")]:
+        owner = each.name.removeprefix(prefix).split("-")[0]
         if owner.isdigit() and not _is_alive(int(owner)):
             shutil.rmtree(each, ignore_errors=True)
     for count in range(1000):
-        directory = runs / f"{os.getpid()}-{count}"
+        name = f"{os.getpid()}-{count}"
         with contextlib.suppress(FileExistsError):
-            directory.mkdir()
-            return directory
+            (runs / name).mkdir()
+            scratch = Path(tempfile.mkdtemp(prefix=f"{prefix}{name}-", dir=scratches))
+            return runs / name, scratch
     raise LocalAwsFailed(f"{runs} is full of directories of this process.")
+
+
+def _is_roomy(directory: Path) -> bool:
+    """Whether there is room, and libraries may be loaded from there."""
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    may_execute = not found.f_flag & os.ST_NOEXEC
+    return may_execute and os.access(directory, os.W_OK) and found.f_bavail * found.f_frsize >= ROOM
 
 
 def _is_at_work(pid: int) -> bool:
