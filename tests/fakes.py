@@ -187,3 +187,16 @@ class BrokenParking(InMemoryParking):
 
     def park(self, *_: object) -> str:
         raise ParkingUnavailable("S3 could not keep the delivery (EndpointConnectionError)")
+
+
+class FakeBucket:
+    """S3 in a dictionary; ``error`` is raised instead of taking anything."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.objects: dict[str, dict[str, Any]] = {}
+        self.error = error
+
+    def put_object(self, **put: Any) -> None:
+        if self.error is not None:
+            raise self.error
+        self.objects[put["Key"]] = put

@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 from conversion_relay import wiring
-from conversion_relay.observability import logger
 from conversion_relay.settings import Settings
 from conversion_relay.sources import callrail, calltrackingmetrics, twilio, whatconverts
 
@@ -14,6 +13,5 @@ receivers = wiring.receivers(
 )
 
 
-@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     return wiring.take(event, receivers, settings)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from conversion_relay import wiring
-from conversion_relay.observability import logger
 from conversion_relay.settings import Settings
 from conversion_relay.sources import custom
 
@@ -14,6 +13,5 @@ sources = custom.sources_in(Path(__file__).with_name("platforms.json"))
 receivers = wiring.receivers(sources, settings, folder=custom.FOLDER)
 
 
-@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     return wiring.take(event, receivers, settings)

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import requests
 
-from conversion_relay import observability, parameters
+from conversion_relay import journal, observability, parameters
 from conversion_relay.fetch import SOURCE, Fetcher
 from conversion_relay.ledger import Ledger
 from conversion_relay.parking import Parking
@@ -30,7 +30,7 @@ def handler(event: dict[str, Any], context: object) -> None:  # noqa: ARG001 - L
         parking=parking,
         settings=settings,
         clock=lambda: time.time_ns() // 1_000_000,
-        report=functools.partial(observability.delivered, SOURCE),
+        report=functools.partial(journal.delivered, SOURCE),
     )
     for record in event["Records"]:
         fetcher.fetch(record["body"])

@@ -8,6 +8,7 @@ import boto3
 import requests
 
 from conversion_relay import observability, parameters
+from conversion_relay.aws_json import DynamoDb, Patience
 from conversion_relay.ledger import Ledger
 from conversion_relay.openai import Blocked, OpenAi, current_key
 from conversion_relay.queue import DeadLetters, Queue
@@ -18,7 +19,7 @@ settings = Settings.from_environment(
     os.environ, "ledger_table", "queue_url", "dead_letter_queue_url", "openai_key_parameter", "pixel_id"
 )
 sqs = boto3.client("sqs")
-ledger = Ledger.for_settings(boto3.client("dynamodb"), settings)
+ledger = Ledger.for_settings(DynamoDb(Patience(attempts=5)), settings)
 openai_key = parameters.signing_secrets(settings.openai_key_parameter)
 session = requests.Session()
 

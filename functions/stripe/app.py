@@ -4,7 +4,6 @@ import os
 from typing import Any
 
 from conversion_relay import wiring
-from conversion_relay.observability import logger
 from conversion_relay.settings import Settings
 from conversion_relay.sources import stripe
 
@@ -12,6 +11,5 @@ settings = Settings.from_environment(os.environ, *wiring.REQUIRED)
 receivers = wiring.receivers([stripe.SOURCE], settings)
 
 
-@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda's signature
     return wiring.take(event, receivers, settings)

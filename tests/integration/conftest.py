@@ -1,16 +1,18 @@
 """One local AWS with one deployed stack and one stand-in for OpenAI, for all integration tests of a run."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from conversion_relay.aws_json import DynamoDb, Patience
 from conversion_relay.ledger import Ledger
 from conversion_relay.receive import LedgerPort
 from tests.integration.replaying import Relay, command
 from tests.integration.stack import OPENAI_KEY, PIXEL_ID, SECRETS, empty, lone_table, settle_stream
 from tools.in_memory import InMemoryLedger
-from tools.local_aws import LocalAws, Stack
+from tools.local_aws import REGION, LocalAws, Stack
 from tools.samples import ORIGIN
 from tools.stand_in import StandIn
 
@@ -56,15 +58,25 @@ def clean(stack: Stack) -> Stack:
     return stack
 
 
-@pytest.fixture(params=["dynamodb", "in memory"])
-def ledger(request: pytest.FixtureRequest) -> Iterator[LedgerPort]:
-    """The ledger on the local DynamoDB and the one in memory, which must keep the same promises."""
+@pytest.fixture(params=["dynamodb", "dynamodb by aws_json", "in memory"])
+def ledger(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[LedgerPort]:
+    """The ledger on the local DynamoDB, by boto3's client and by the receivers', and the one in memory: all keep the
+    same promises.
+    """
     if request.param == "in memory":
         yield InMemoryLedger()
         return
     stack = request.getfixturevalue("stack")
     with lone_table(stack) as table:
-        yield Ledger(stack.client("dynamodb"), table, ttl_days=90)
+        if request.param == "dynamodb":
+            yield Ledger(stack.client("dynamodb"), table, ttl_days=90)
+            return
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "test")
+        monkeypatch.setenv("AWS_REGION", REGION)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", stack.aws.endpoint)
+        with closing(DynamoDb(Patience(read_s=30))) as client:
+            yield Ledger(client, table, ttl_days=90)
 
 
 @pytest.fixture

@@ -27,19 +27,21 @@ PLACES = {
         "circuit", "click", "delivery", "event", "event_bus", "identity", "money", "payload", "phone_regions",
         "secrets", "settings", "timestamps",
     },
+    "aws": {"aws_json"},
     "adapters": {"ledger", "openai", "parameters", "parking", "queue", "stripe_api"},
     "paths": {"fetch", "function_url", "isolation", "privacy", "receive", "sender"},
-    "reports": {"observability"},
+    "reports": {"journal", "observability"},
     "wiring": {"wiring"},
 }  # fmt: skip
 MAY_IMPORT = {
     "pure": {"pure"},
     "sources": {"pure", "sources"},
-    "adapters": {"pure"},
+    "aws": set(),
+    "adapters": {"pure", "aws"},
     "paths": {"pure", "adapters", "sources", "paths"},
     "reports": {"pure", "paths"},
-    "wiring": {"pure", "adapters", "paths", "reports"},
-    "functions": {"wiring", "pure", "adapters", "paths", "reports", "sources"},
+    "wiring": {"pure", "aws", "adapters", "paths", "reports"},
+    "functions": {"wiring", "pure", "aws", "adapters", "paths", "reports", "sources"},
 }
 BESIDE_THE_STANDARD_LIBRARY = {"pydantic"}
 """What the pure rules and the sources may use."""

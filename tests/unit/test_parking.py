@@ -3,14 +3,13 @@
 import base64
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from conversion_relay.delivery import Delivery
 from conversion_relay.parking import Parking, ParkingUnavailable, delivery_in
-from tests.fakes import NOW_MS
+from tests.fakes import NOW_MS, FakeBucket
 
 DELIVERY = Delivery(
     "POST",
@@ -22,25 +21,12 @@ DELIVERY = Delivery(
 )
 
 
-class Bucket:
-    """S3 in a dictionary; ``error`` is raised instead of taking anything."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.error = error
-
-    def put_object(self, **put: Any) -> None:
-        if self.error is not None:
-            raise self.error
-        self.objects[put["Key"]] = put
-
-
-def park(bucket: Bucket, delivery: Delivery = DELIVERY, source: str = "shopify", reason: str = "not_json") -> str:
-    return Parking(bucket, "parking").park(source, delivery, reason, NOW_MS)  # type: ignore[arg-type]
+def park(bucket: FakeBucket, delivery: Delivery = DELIVERY, source: str = "shopify", reason: str = "not_json") -> str:
+    return Parking(bucket, "parking").park(source, delivery, reason, NOW_MS)
 
 
 def test_a_parked_delivery_comes_back_as_it_was() -> None:
-    bucket = Bucket()
+    bucket = FakeBucket()
 
     key = park(bucket)
 
@@ -53,7 +39,7 @@ def test_a_parked_delivery_comes_back_as_it_was() -> None:
 
 
 def test_the_key_says_source_and_day_and_nothing_personal() -> None:
-    key = park(Bucket())
+    key = park(FakeBucket())
 
     assert key.startswith("shopify/2026/11/22/")
     assert key.endswith(".json")
@@ -62,7 +48,7 @@ def test_the_key_says_source_and_day_and_nothing_personal() -> None:
 
 
 def test_a_retry_adds_no_second_copy() -> None:
-    bucket = Bucket()
+    bucket = FakeBucket()
     again = replace(DELIVERY, headers={**DELIVERY.headers, "x-amzn-trace-id": "Root=1-2", "x-forwarded-for": "x"})
 
     assert park(bucket) == park(bucket, again, reason="ledger_unavailable")
@@ -81,7 +67,7 @@ def test_a_retry_adds_no_second_copy() -> None:
     ids=["body", "query", "path", "method", "topic"],
 )
 def test_different_deliveries_are_both_kept(other: Delivery) -> None:
-    bucket = Bucket()
+    bucket = FakeBucket()
 
     park(bucket)
     park(bucket, other)
@@ -99,6 +85,6 @@ def test_different_deliveries_are_both_kept(other: Delivery) -> None:
 )
 def test_s3_down_is_said_without_the_delivery(error: Exception) -> None:
     with pytest.raises(ParkingUnavailable) as unavailable:
-        park(Bucket(error))
+        park(FakeBucket(error))
 
     assert str(unavailable.value) == f"S3 could not keep the delivery ({type(error).__name__})"

@@ -400,9 +400,9 @@ def test_without_a_partner_event_source_nothing_of_the_bus_is_made(source: str) 
 def test_where_the_platform_never_sends_again_parking_fits_in_after_a_ledger_that_does_not_answer(
     receiver: str,
 ) -> None:
-    attempts = PATIENCE.retries["total_max_attempts"]
+    attempts = PATIENCE.attempts
     longest_backoff_s = attempts - 1
-    one_call_s = attempts * (PATIENCE.connect_timeout + PATIENCE.read_timeout) + longest_backoff_s
+    one_call_s = attempts * (PATIENCE.connect_s + PATIENCE.read_s) + longest_backoff_s
     assert FUNCTIONS[receiver]["Properties"]["Timeout"] > 2 * one_call_s
 
 

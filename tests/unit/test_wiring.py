@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from conversion_relay import event_bus, observability, wiring
+from conversion_relay import event_bus, wiring
 from conversion_relay.delivery import Delivery, Handshake, Refused
 from conversion_relay.event_bus import NotTaken
 from conversion_relay.receive import Receiver
 from conversion_relay.settings import Settings
-from tests.fakes import BrokenLedger, BrokenParking
+from tests.fakes import BrokenLedger, BrokenParking, FakeBucket
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
 from tools.lambda_event import EVENT_SOURCES, bus_event, function_url_event
 from tools.samples import sample
@@ -28,11 +28,6 @@ SETTINGS = Settings(
     stripe_event_source=EVENT_SOURCES["stripe"],
 )
 SAMPLES = {"shopify": "shopify/orders/create", "stripe": "stripe/checkout.session.completed"}
-
-
-@pytest.fixture(autouse=True)
-def namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observability.metrics, "namespace", "ConversionRelay")
 
 
 def receivers_of(*sources: str, secrets: tuple[str, ...] = (SECRET,), **parts: Any) -> Mapping[str, Receiver]:
@@ -57,12 +52,25 @@ def nothing_is_written(receivers: Mapping[str, Receiver]) -> bool:
 
 
 def test_a_receiver_waits_for_ledger_and_bucket_no_longer_than_it_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: dict[str, object] = {}
-    monkeypatch.setattr(wiring.boto3, "client", lambda service, *, config: waits.setdefault(service, config))
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    waits: dict[str, Any] = {}
+    bucket = FakeBucket()
 
-    wiring.receivers([SOURCES["shopify"]], SETTINGS)
+    def client(service: str, *, config: Any) -> FakeBucket:
+        assert service not in waits
+        waits[service] = (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"])
+        return bucket
 
-    assert waits == {"dynamodb": wiring.PATIENCE, "s3": wiring.PATIENCE}
+    monkeypatch.setattr("boto3.client", client)
+    monkeypatch.setattr(wiring, "DynamoDb", lambda patience: waits.setdefault("dynamodb", astuple(patience)))
+    (receiver,) = wiring.receivers([SOURCES["shopify"]], SETTINGS).values()
+
+    # The bucket's client is made when something is parked, and once.
+    assert waits == {"dynamodb": astuple(wiring.PATIENCE)}
+    for reason in ("not_json", "no_id"):
+        receiver.parking.park("shopify", sample(SAMPLES["shopify"]).delivery(SECRET, NOW), reason, 0)
+    assert waits == {"dynamodb": (1, 3, 2), "s3": (1, 3, 2)}
+    assert len(bucket.objects) == 2
 
 
 def over_https(source: str, secret: str = SECRET) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -124,7 +125,13 @@ def _without_query(url: str | None) -> str:
 
 def _address(url: str | None) -> tuple[str, str, str] | None:
     """Scheme, host with port, and path; None for what is no http(s) address with a host."""
-    text = _without_query(url)
+    return _address_in(_without_query(url))
+
+
+@lru_cache(maxsize=16)
+def _address_in(text: str) -> tuple[str, str, str] | None:
+    # Remembered: the same few are asked again for each event, the configured origin and the page, when it is built and
+    # when it is held against the contract.
     if _UNUSABLE_IN_URL.search(text) or not _has_utf8(text):
         return None
     try:
@@ -139,6 +146,8 @@ def _address(url: str | None) -> tuple[str, str, str] | None:
 
 
 def _has_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

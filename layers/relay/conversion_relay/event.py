@@ -9,16 +9,17 @@ Source of the rules: Conversions API page (envelope, data shapes, user), Measure
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import re
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from conversion_relay import click, money
+from conversion_relay import click, identity, money
 
 DATA_TYPE: Final = {
     "page_viewed": "contents",
@@ -92,10 +93,8 @@ def _currency(value: str) -> str:
 def _ip_address(value: str) -> str:
     if "%" in value:
         raise ValueError("must be an IPv4 or IPv6 address without a zone")
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError("must be an IPv4 or IPv6 address") from None
+    if identity.parsed_ip_address(value) is None:
+        raise ValueError("must be an IPv4 or IPv6 address")
     return value
 
 
@@ -291,6 +290,11 @@ class Event(_Wire):
 
         Two characters are written as escapes: SQS takes no message with them, nor the others of its batch.
         """
+        return self.text
+
+    @cached_property
+    def text(self) -> str:
+        """What `to_json` gives, written once: it is measured before it is stored."""
         text = json.dumps(self.wire(), ensure_ascii=False, separators=(",", ":"))
         return text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
@@ -299,7 +303,10 @@ def without_contents(event: Event) -> Event:
     """The event without its lines: the total still counts where hundreds of lines would not fit the ledger."""
     if isinstance(event.data, CustomerActionData):
         return event
-    return event.model_copy(update={"data": event.data.model_copy(update={"contents": None})})
+    wire = event.wire()
+    return Event.model_validate(
+        wire | {"data": {name: each for name, each in wire["data"].items() if name != "contents"}}
+    )
 
 
 def parse(value: object) -> Event:
@@ -326,13 +333,21 @@ def age_problem(timestamp_ms: int, now_ms: int) -> Literal["too_old", "too_far_a
     return None
 
 
+def match_keys(user: User | None, oppref: str | None) -> Sequence[str]:
+    """By what OpenAI could attribute the event, out of ``oppref obref email phone external_id``."""
+    found = {
+        "oppref": oppref is not None,
+        "obref": user is not None and user.obref,
+        "email": user is not None and user.emails_sha256,
+        "phone": user is not None and user.phone_numbers_sha256,
+        "external_id": user is not None and user.external_ids_sha256,
+    }
+    return [name for name, value in found.items() if value]
+
+
 def has_match_key(user: User | None, oppref: str | None) -> bool:
     """Whether anything is left by which OpenAI could attribute the event: address and agent alone are not enough."""
-    if oppref is not None:
-        return True
-    return user is not None and bool(
-        user.obref or user.emails_sha256 or user.phone_numbers_sha256 or user.external_ids_sha256
-    )
+    return bool(match_keys(user, oppref))
 
 
 _SENTENCES: Final = {

@@ -10,7 +10,7 @@ import hashlib
 import ipaddress
 import re
 import string
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -344,13 +344,19 @@ def country(value: object) -> str | None:
 def ip_address(value: object) -> str | None:
     """IPv4 or IPv6 address, trimmed, otherwise as it stands; no port, no zone, not the unspecified address."""
     text = _text(value)
-    if text is None or len(text) > _LONGEST_IP_ADDRESS or "%" in text:
+    address = None if text is None else parsed_ip_address(text)
+    return None if address is None or address.is_unspecified else text
+
+
+@lru_cache(maxsize=2)
+def parsed_ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a text is, without a zone; None for any other text. Remembered, as each is asked for twice."""
+    if len(text) > _LONGEST_IP_ADDRESS or "%" in text:
         return None
     try:
-        address = ipaddress.ip_address(text)
+        return ipaddress.ip_address(text)
     except ValueError:
         return None
-    return None if address.is_unspecified else text
 
 
 def user_agent(value: object) -> str | None:
@@ -374,10 +380,11 @@ def _text(value: object) -> str | None:
     """Trimmed text that is not empty and has a UTF-8 form: a lone surrogate has none."""
     if not isinstance(value, str):
         return None
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return None
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return None
     return value.strip() or None
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from conversion_relay.aws_json import DynamoDb
     from conversion_relay.delivery import Conversion, Fetch, Memory, PrivacyRequest
     from conversion_relay.settings import Settings
 
@@ -86,14 +87,14 @@ class Ledger:
     that comes after the ledger has forgotten is then too old to be sent (property P2).
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, *, ttl_days: int, shadow: bool = False) -> None:
+    def __init__(self, client: DynamoDBClient | DynamoDb, table: str, *, ttl_days: int, shadow: bool = False) -> None:
         self._client = client
         self._table = table
         self._ttl_s = ttl_days * DAY_S
         self._status = "shadow" if shadow else "recorded"
 
     @classmethod
-    def for_settings(cls, client: DynamoDBClient, settings: Settings) -> Ledger:
+    def for_settings(cls, client: DynamoDBClient | DynamoDb, settings: Settings) -> Ledger:
         """The ledger as a deployment has it."""
         shadow = settings.delivery_mode == "shadow"
         return cls(client, settings.ledger_table, ttl_days=settings.ledger_ttl_days, shadow=shadow)

@@ -45,6 +45,8 @@ _EXACT: Final = Context(prec=2 * _LONGEST_TEXT, rounding=ROUND_HALF_UP)
 
 def currency_code(value: object) -> str | None:
     """The ISO 4217 code in upper case, or None unless it is an accepted one (Conversions API: section 4)."""
+    if isinstance(value, str) and value in EXPONENTS:
+        return value
     if not isinstance(value, str) or not value.isascii():  # "uſd".upper() is "USD"
         return None
     code = value.strip().upper()

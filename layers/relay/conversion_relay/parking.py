@@ -6,13 +6,11 @@ import base64
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
     from conversion_relay.delivery import Delivery
 
 
@@ -20,10 +18,16 @@ class ParkingUnavailable(Exception):
     """S3 did not take the delivery: answer 5xx, so that the source sends again."""
 
 
+class S3Port(Protocol):
+    """What parking needs of S3, as boto3 has it."""
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str) -> Any: ...  # noqa: N803
+
+
 class Parking:
     """Writes whole deliveries, each source's under its name (below ``folder``); nothing else ever holds a raw body."""
 
-    def __init__(self, client: S3Client, bucket: str, folder: str = "") -> None:
+    def __init__(self, client: S3Port, bucket: str, folder: str = "") -> None:
         self._client = client
         self._bucket = bucket
         self._folder = f"{folder}/" if folder else ""

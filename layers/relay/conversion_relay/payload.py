@@ -6,15 +6,20 @@ so that a normalizer states what it wants and never checks how it may be broken.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final
 
 from conversion_relay.delivery import NotUnderstood
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
+
+REMEMBERED_BYTES: Final = 262_144
+"""A body up to this size is parsed once, however many ask; a larger one is not kept in memory."""
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -35,8 +40,12 @@ def parse_json(body: bytes) -> Any:
     Raises:
         NotUnderstood: when the body is not UTF-8, not JSON, or nested beyond reason.
     """
+    return _remembered(body) if len(body) <= REMEMBERED_BYTES else _read(body)
+
+
+def _read(body: bytes) -> Any:
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_float=Decimal, parse_constant=_refuse_constant)
+        return _DECODER.decode(body.removeprefix(codecs.BOM_UTF8).decode())
     except UnicodeDecodeError:
         raise NotUnderstood("not_utf8", "the body is not UTF-8 text") from None
     except RecursionError:
@@ -45,8 +54,16 @@ def parse_json(body: bytes) -> Any:
         raise NotUnderstood("not_json", "the body is not JSON") from None
 
 
+# Whose delivery it is, whether it is to be trusted, what it is about and what it says are asked one after the other,
+# each of the same body. Nobody changes what he gets.
+_remembered = lru_cache(maxsize=1)(_read)
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant)
 
 
 def value_at(node: object, *path: str | int) -> Any:
@@ -64,7 +81,8 @@ def text(node: object, *path: str | int) -> str | None:
     value = value_at(node, *path)
     if not isinstance(value, str):
         return None
-    return value.encode("utf-8", "replace").decode().strip() or None
+    clean = value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return clean.strip() or None
 
 
 def string(node: object, *path: str | int) -> str | None:

@@ -174,7 +174,9 @@ class Receiver:
                     self.ledger.remember(result.remember, now_ms, self.source.tenant(delivery))
                 return Outcome("ignored", 200, result.reason, result.detail)
             case Conversion():
-                result = replace(_fitting(result), also=tuple(map(_fitting, result.also)))
+                result = _fitting(result)
+                if result.also:
+                    result = replace(result, also=tuple(map(_fitting, result.also)))
                 written = self.ledger.record(
                     result,
                     now_ms,

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
-
-from conversion_relay import event_bus, function_url, observability, parameters
+from conversion_relay import event_bus, function_url, journal, parameters
+from conversion_relay.aws_json import DynamoDb, Patience
 from conversion_relay.delivery import Delivery, Outcome, Source
 from conversion_relay.ledger import Ledger
 from conversion_relay.parking import Parking
@@ -21,10 +19,31 @@ from conversion_relay.settings import Settings
 REQUIRED: Final = ("ledger_table", "parking_bucket", "signing_secrets_path")
 """The settings without which no receiver works."""
 
-PATIENCE: Final = Config(connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
-"""How long a receiver waits for AWS, in seconds; botocore would wait for 60 each time. A silent ledger must
-become an error while there is time to park the delivery: some platforms never send it again.
+PATIENCE: Final = Patience(connect_s=1, read_s=3, attempts=2)
+"""How long a receiver waits for AWS. A silent ledger must become an error while there is time to park the delivery:
+some platforms never send it again.
 """
+
+
+class LateS3:
+    """boto3's S3 client, made when a delivery is parked for the first time: it costs more than a whole cold start."""
+
+    def __init__(self) -> None:
+        self._client: Any = None
+
+    def put_object(self, **request: Any) -> Any:
+        """As boto3's."""
+        if self._client is None:
+            import boto3
+            from botocore.config import Config
+
+            config = Config(
+                connect_timeout=PATIENCE.connect_s,
+                read_timeout=PATIENCE.read_s,
+                retries={"mode": "standard", "total_max_attempts": PATIENCE.attempts},
+            )
+            self._client = boto3.client("s3", config=config)
+        return self._client.put_object(**request)
 
 
 def receivers(sources: Iterable[Source], settings: Settings, *, folder: str = "") -> Mapping[str, Receiver]:
@@ -32,8 +51,8 @@ def receivers(sources: Iterable[Source], settings: Settings, *, folder: str = ""
 
     ``folder``: where in the parking bucket all of them are kept, for sources whose names no role can know.
     """
-    ledger = Ledger.for_settings(boto3.client("dynamodb", config=PATIENCE), settings)
-    parking = Parking(boto3.client("s3", config=PATIENCE), settings.parking_bucket, folder)
+    ledger = Ledger.for_settings(DynamoDb(PATIENCE), settings)
+    parking = Parking(LateS3(), settings.parking_bucket, folder)
     return {
         source.name: Receiver(
             source=source,
@@ -63,10 +82,10 @@ def take(event: Mapping[str, Any], receivers: Mapping[str, Receiver], settings: 
     if receiver is None:
         known = ", ".join(f"/{name}" for name in receivers)
         outcome = Outcome("refused", 404, "unknown_path", f"no source has this path; there are {known}")
-        observability.unaddressed(delivery, outcome)
+        journal.unaddressed(delivery, outcome)
     else:
         outcome = receiver.receive(delivery)
-        observability.delivered(receiver.source, delivery, outcome)
+        journal.delivered(receiver.source, delivery, outcome)
     return function_url.answer(outcome)
 
 
@@ -80,11 +99,11 @@ def _take_from_bus(
             "refused", 403, "unknown_event_source",
             "the event is not of the partner event source that this function's settings name",
         )  # fmt: skip
-        observability.unaddressed(Delivery("POST", "/", "", {}, b""), outcome)
+        journal.unaddressed(Delivery("POST", "/", "", {}, b""), outcome)
         return function_url.answer(outcome)
     delivery = event_bus.delivery_in(envelope, source)
     outcome = trusting_the_bus(receiver).receive(delivery)
-    observability.delivered(receiver.source, delivery, outcome)
+    journal.delivered(receiver.source, delivery, outcome)
     if outcome.kind == "failed":
         raise event_bus.NotTaken(f"{outcome.reason}: {outcome.detail}")
     return function_url.answer(outcome)

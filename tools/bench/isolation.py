@@ -1,27 +1,21 @@
-"""``make bench``: what is measured rather than tested, as figures side by side of one run.
+"""Isolation: how many requests it takes to deliver a batch of 1,000 with bad events in it, all of them told apart.
 
-Isolation: how many requests it takes to deliver a batch of 1,000 with bad events in it, all of them told apart, against
-sending every event of a refused batch alone and against halving it, as other senders do. The same code as on AWS, the
-same random batches for each.
+Held against sending every event of a refused batch alone and against halving it, as other senders do. The same code as
+on AWS, the same random batches for each.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 
 from conversion_relay.isolation import Isolation
 from conversion_relay.openai import Accepted, Answer, Problem, Rejected
 
-RESULT: Final = Path(__file__).parent.parent / "build" / "bench.json"
 BATCH: Final = 1000
 BAD: Final = (0, 1, 2, 5, 10, 50)
 TRIALS: Final = 100
@@ -90,33 +84,17 @@ def measured(count: Count, names: bool) -> dict[int, list[int]]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, show and write the results; the exit status."""
-    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--out", type=Path, default=RESULT, help="where the figures go as JSON")
-    options = parser.parse_args(arguments)
-    with_index, without = measured(relay, True), measured(relay, False)
-    alone, halves = measured(one_by_one, False), measured(halving, False)
+def worst(trials: Mapping[int, Sequence[int]]) -> dict[str, int]:
+    """The most requests that any of the trials took, by the number of bad events."""
+    return {str(bad): max(each) for bad, each in trials.items()}
 
-    table = Table(box=None, pad_edge=False, title_justify="left")
-    table.title = f"Requests for a batch of {BATCH:,}: worst (mean) of {TRIALS} random batches"
-    for heading in ("bad events", "relay, named", "relay, not named", "halving", "one by one"):
-        table.add_column(heading, justify="right")
+
+def table(columns: Mapping[str, Mapping[int, Sequence[int]]]) -> Table:
+    """Worst and mean of each way, side by side."""
+    shown = Table(box=None, pad_edge=False, title_justify="left")
+    shown.title = f"Requests for a batch of {BATCH:,}: worst (mean) of {TRIALS} random batches"
+    for heading in ("bad events", *columns):
+        shown.add_column(heading, justify="right")
     for bad in BAD:
-        cells = (f"{max(each[bad]):,} ({mean(each[bad]):,.1f})" for each in (with_index, without, halves, alone))
-        table.add_row(str(bad), *cells)
-    console = Console()
-    console.print(table)
-
-    worst = {
-        name: {str(bad): max(trials) for bad, trials in each.items()}
-        for name, each in (("with_index", with_index), ("without_index", without))
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"isolation": worst}, indent=1) + "\n")
-    console.print(f"\nWritten to {options.out.name}: the worst of each.", highlight=False)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+        shown.add_row(str(bad), *(f"{max(each[bad]):,} ({mean(each[bad]):,.1f})" for each in columns.values()))
+    return shown
