@@ -1,0 +1,135 @@
+"""How an event's JSON is kept in few bytes, so that a ledger item stays under 1 KB: DynamoDB bills each KB of a write.
+
+A packed event begins with a byte that says how the rest is to be read::
+
+    0   the text in UTF-8, where nothing makes it smaller
+    1   raw deflate (RFC 1951) with `DICTIONARY_1`
+
+What is stored has to be readable for ever, so neither of them ever changes: a better dictionary is a new number, beside
+these. The relay writes with the newest and reads all.
+
+Packing loses nothing: what comes out is what went in, byte for byte (property P2). It says nothing about the packed
+bytes: another build of zlib may choose others for the same text. Nothing may therefore take two packed events for
+different because their bytes differ, see `conversion_relay.ledger`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+AS_IT_IS: Final = 0
+DEFLATED_1: Final = 1
+
+LARGEST: Final = 1_048_576
+"""Bytes of the longest text that is packed or unpacked: SQS takes no longer message. The relay records at most a fifth
+of it (`conversion_relay.receive`).
+"""
+
+DICTIONARY_1: Final = (
+    # What is common in an event, as `conversion_relay.event` writes it. Deflate refers back to it in two or three
+    # bytes; what is nearer to the end costs a bit less, so the most frequent comes last. No value of anybody's.
+    b"Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/142.0.0.0"
+    b" FxiOS/145.0 GSA/396.0 Mobile/15E148 Safari/604.1 OPR/124.0.0.0 SamsungBrowser/29.0 Edg/142.0.0.0 EdgA/142.0.0.0"
+    b"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
+    b"Mozilla/5.0 (Linux; Android 16; SM-S938B Build/BP2A; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0"
+    b" Chrome/142.0.0.0 Mobile Safari/537.36"
+    b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+    b"Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"
+    b"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0"
+    b" Safari/605.1.15"
+    b"Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0"
+    b" Mobile/15E148 Safari/604.1"
+    b'","opt_out":false,"opt_out":true,"android_advertising_id":"","obref":"","custom_event_name":"'
+    b'"action_source":"physical_store","action_source":"mobile_app","action_source":"email","action_source":"other",'
+    b'"type":"page_viewed","type":"contents_viewed","type":"items_added","type":"checkout_started",'
+    b'"type":"app_installed","type":"app_opened","type":"trial_started","type":"custom","custom_event_name":"'
+    b'"type":"appointment_scheduled","type":"registration_completed",'
+    b'"data":{"type":"custom","plan_id":"price_1","group_id":"","content_type":"product","variant_dict":{"'
+    b'{"id":"whatconverts:","{"id":"hubspot:","{"id":"ctm:","{"id":"callrail:CAL","{"id":"twilio:CA'
+    b'","type":"lead_created","timestamp_ms":17,"action_source":"phone_call","oppref":"'
+    b'"}]}}"},"data":{"type":"customer_action"}}'
+    b'{"id":"stripe:cs_live_","{"id":"stripe:sub_1","type":"subscription_created","timestamp_ms":17'
+    b'"},"data":{"type":"plan_enrollment","plan_id":"price_1","amount":'
+    b'"currency":"JPY"}"currency":"AUD"}"currency":"CAD"}"currency":"GBP"}"currency":"EUR"}'
+    b'"countries":["AU"]"countries":["CA"]"countries":["FR"]"countries":["DE"]"countries":["GB"]'
+    b'"action_source":"offline","user":{"'
+    b'{"id":"shopify:6","type":"order_created","timestamp_ms":18,"action_source":"web",'
+    b'"source_url":"https://www..com/collections/.myshopify.com/products/","oppref":"'
+    b'","user":{"emails_sha256":["'
+    b'"],"phone_numbers_sha256":["'
+    b'"],"external_ids_sha256":["'
+    b'"],"first_names_sha256":["'
+    b'"],"last_names_sha256":["'
+    b'"],"cities":["'
+    b'"],"regions":["'
+    b'"],"postal_codes":["'
+    b'"],"countries":["US"],"ip_address":"'
+    b'","user_agent":"Mozilla/5.0 ('
+    b'"},"data":{"type":"contents","amount":,"currency":"USD"'
+    b',"contents":[{"id":"4","name":"","quantity":1,"amount":00,"currency":"USD"}'
+    b',{"id":"4","name":"","quantity":2,"amount":99,"currency":"USD"}]}}'
+)
+"""Of packed events that begin with `DEFLATED_1`. A change of it would make them unreadable; a test holds its digest."""
+
+# A window of 8 KB holds the dictionary and all but the longest events. The memory is set to zero for each event, which
+# takes longer than the work where it is zlib's usual 256 KB.
+_LEVEL: Final = 6
+_WINDOW: Final = -13
+_MEMORY: Final = 6
+_ANY_WINDOW: Final = -15
+
+
+class NotPacked(ValueError):
+    """Bytes that no version up to this one has packed, or a text that is too long. The text says which."""
+
+
+def pack(text: str) -> bytes:
+    """The text in few bytes; `unpack` gives it back exactly, lone surrogates included.
+
+    Raises:
+        NotPacked: it is longer than `LARGEST`.
+    """
+    plain = text.encode("utf-8", "surrogatepass")
+    if len(plain) > LARGEST:
+        raise NotPacked(f"the text has {len(plain):,} bytes, more than the {LARGEST:,} that are packed")
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, DICTIONARY_1)
+    deflated = deflate.compress(plain) + deflate.flush()
+    if len(deflated) < len(plain):
+        return bytes((DEFLATED_1,)) + deflated
+    return bytes((AS_IT_IS,)) + plain
+
+
+def unpack(packed: bytes) -> str:
+    """The text that was packed, by this version or an earlier one.
+
+    Raises:
+        NotPacked: it was not. The text names no content.
+    """
+    match packed[:1]:
+        case b"\x00":
+            plain = packed[1:]
+        case b"\x01":
+            plain = _inflated(packed[1:])
+        case b"":
+            raise NotPacked("it is empty")
+        case unknown:
+            raise NotPacked(f"it begins with {unknown[0]}, which a later version of the relay may have written")
+    if len(plain) > LARGEST:
+        raise NotPacked(f"it has over {LARGEST:,} bytes")
+    try:
+        return plain.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise NotPacked("it is no text") from error
+
+
+def _inflated(deflated: bytes) -> bytes:
+    inflate = zlib.decompressobj(_ANY_WINDOW, DICTIONARY_1)
+    try:
+        # One byte more than is allowed tells what is too long from what just fits, without inflating all of it.
+        plain = inflate.decompress(deflated, LARGEST + 1)
+    except zlib.error as error:
+        raise NotPacked("it is damaged") from error
+    if len(plain) <= LARGEST and (not inflate.eof or inflate.unused_data):
+        raise NotPacked("it is damaged: its end is missing, or something follows it")
+    return plain
