@@ -93,6 +93,18 @@ def test_a_held_conversion_of_an_earlier_version_is_amended_and_sent_as_amended(
     assert event_in(item) == better.event.to_json()
 
 
+def test_an_event_of_a_later_version_is_said_to_be_one(clean: Stack, relay: Relay) -> None:
+    # Given what a later version has left, after somebody went back to this one
+    put_as_before(clean, "", status={"S": "sent"}, event={"B": b"\x09packed in a new way"})
+
+    # When somebody asks for it, or wants it sent again, then the commands name it, and why they cannot
+    why = f"the event of the ledger item {KEY} cannot be read: it begins with 9, which a later version of the relay may"
+    assert why in relay("explain", str(NUMBER))
+    ran = relay("replay", "ledger", "--id", KEY, "--go")
+    assert (ran.status, why in ran.err) == (2, True)
+    assert statuses(clean) == {KEY: "sent"}
+
+
 def test_a_packed_event_passes_the_stream_the_queue_and_the_sender_byte_for_byte(
     clean: Stack, stand_in: StandIn
 ) -> None:

@@ -1,6 +1,7 @@
 """Whatever is packed comes out as it went in, and nothing that comes in makes unpacking fail in an unknown way."""
 
 import contextlib
+import string
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
@@ -13,7 +14,11 @@ from tests.properties.test_event import valid_events
 quick = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 any_text = st.text(st.characters(exclude_categories=()))
-parts_of_events = st.lists(st.sampled_from(DICTIONARY_1.decode().split('"')) | any_text).map('"'.join)
+digests = st.binary(min_size=31, max_size=33).map(bytes.hex)
+tokens = st.text(string.ascii_letters + string.digits + "-_=", min_size=30, max_size=60)
+parts_of_events = st.lists(
+    st.sampled_from(DICTIONARY_1.decode("latin-1").split('"')) | any_text | digests | tokens
+).map('"'.join)
 
 
 @quick

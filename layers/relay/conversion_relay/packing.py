@@ -3,7 +3,15 @@
 A packed event begins with a byte that says how the rest is to be read::
 
     0   the text in UTF-8, where nothing makes it smaller
-    1   raw deflate (RFC 1951) with `DICTIONARY_1`
+    1   raw deflate (RFC 1951) with `DICTIONARY_1`, of the text without what no deflate makes smaller; that follows it
+
+What deflate makes no smaller is half of an event: digests, which are 32 bytes written as 64, and long references in
+base64, where four characters are three bytes. They are put behind the deflated text as the bytes that they stand for,
+and a byte that UTF-8 does not have marks each place::
+
+    {"oppref":"gAAAAABo…","user":{"emails_sha256":["66e5…084d"]}}       the text
+    {"oppref":"T","user":{"emails_sha256":["D"]}}                       what is deflated; T, D: 0xFE, 0xFF
+    2 bytes: how many threes, and these; 32 bytes                       what follows
 
 What is stored has to be readable for ever, so neither of them ever changes: a better dictionary is a new number, beside
 these. The relay writes with the newest and reads all.
@@ -15,6 +23,8 @@ different because their bytes differ, see `conversion_relay.ledger`.
 
 from __future__ import annotations
 
+import base64
+import re
 import zlib
 from typing import Final
 
@@ -47,7 +57,7 @@ DICTIONARY_1: Final = (
     b'"type":"appointment_scheduled","type":"registration_completed",'
     b'"data":{"type":"custom","plan_id":"price_1","group_id":"","content_type":"product","variant_dict":{"'
     b'{"id":"whatconverts:","{"id":"hubspot:","{"id":"ctm:","{"id":"callrail:CAL","{"id":"twilio:CA'
-    b'","type":"lead_created","timestamp_ms":17,"action_source":"phone_call","oppref":"'
+    b'","type":"lead_created","timestamp_ms":17,"action_source":"phone_call","user":{"phone_numbers_sha256":["\xff"'
     b'"}]}}"},"data":{"type":"customer_action"}}'
     b'{"id":"stripe:cs_live_","{"id":"stripe:sub_1","type":"subscription_created","timestamp_ms":17'
     b'"},"data":{"type":"plan_enrollment","plan_id":"price_1","amount":'
@@ -56,12 +66,8 @@ DICTIONARY_1: Final = (
     b'"action_source":"offline","user":{"'
     b'{"id":"shopify:6","type":"order_created","timestamp_ms":18,"action_source":"web",'
     b'"source_url":"https://www..com/collections/.myshopify.com/products/","oppref":"'
-    b'","user":{"emails_sha256":["'
-    b'"],"phone_numbers_sha256":["'
-    b'"],"external_ids_sha256":["'
-    b'"],"first_names_sha256":["'
-    b'"],"last_names_sha256":["'
-    b'"],"cities":["'
+    b'\xfe=","user":{"emails_sha256":["\xff"],"phone_numbers_sha256":["\xff"],"external_ids_sha256":["\xff"]'
+    b',"first_names_sha256":["\xff"],"last_names_sha256":["\xff"],"cities":["'
     b'"],"regions":["'
     b'"],"postal_codes":["'
     b'"],"countries":["US"],"ip_address":"'
@@ -80,6 +86,15 @@ _MEMORY: Final = 6
 _ANY_WINDOW: Final = -15
 
 
+_TOKEN_MARK: Final = b"\xfe"
+_DIGEST_MARK: Final = b"\xff"
+_MARKS: Final = re.compile(rb"[\xfe\xff]")
+_INCOMPRESSIBLE: Final = re.compile(rb'"(?:([0-9a-f]{64})(?=")|((?:[A-Za-z0-9_-]{4}){10,65535}))')
+"""A digest; or the beginning of a text whose characters are those of URL-safe base64, as many fours as there are. Four
+of them are three bytes whatever they are, so it need not be base64 to come back the same.
+"""
+
+
 class NotPacked(ValueError):
     """Bytes that no version up to this one has packed, or a text that is too long. The text says which."""
 
@@ -93,11 +108,20 @@ def pack(text: str) -> bytes:
     plain = text.encode("utf-8", "surrogatepass")
     if len(plain) > LARGEST:
         raise NotPacked(f"the text has {len(plain):,} bytes, more than the {LARGEST:,} that are packed")
+    cut: list[bytes] = []
+
+    def mark(found: re.Match[bytes]) -> bytes:
+        digest, token = found.groups()
+        if digest is not None:
+            cut.append(bytes.fromhex(digest.decode()))
+            return b'"' + _DIGEST_MARK
+        cut.append((len(token) // 4).to_bytes(2) + base64.urlsafe_b64decode(token))
+        return b'"' + _TOKEN_MARK
+
+    rest = _INCOMPRESSIBLE.sub(mark, plain)
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, DICTIONARY_1)
-    deflated = deflate.compress(plain) + deflate.flush()
-    if len(deflated) < len(plain):
-        return bytes((DEFLATED_1,)) + deflated
-    return bytes((AS_IT_IS,)) + plain
+    packed = b"".join((bytes((DEFLATED_1,)), deflate.compress(rest), deflate.flush(), *cut))
+    return packed if len(packed) <= len(plain) else bytes((AS_IT_IS,)) + plain
 
 
 def unpack(packed: bytes) -> str:
@@ -110,7 +134,7 @@ def unpack(packed: bytes) -> str:
         case b"\x00":
             plain = packed[1:]
         case b"\x01":
-            plain = _inflated(packed[1:])
+            plain = _restored(*_inflated(packed[1:]))
         case b"":
             raise NotPacked("it is empty")
         case unknown:
@@ -123,13 +147,34 @@ def unpack(packed: bytes) -> str:
         raise NotPacked("it is no text") from error
 
 
-def _inflated(deflated: bytes) -> bytes:
+def _inflated(packed: bytes) -> tuple[bytes, bytes]:
+    """What was deflated, and what follows it."""
     inflate = zlib.decompressobj(_ANY_WINDOW, DICTIONARY_1)
     try:
         # One byte more than is allowed tells what is too long from what just fits, without inflating all of it.
-        plain = inflate.decompress(deflated, LARGEST + 1)
+        rest = inflate.decompress(packed, LARGEST + 1)
     except zlib.error as error:
         raise NotPacked("it is damaged") from error
-    if len(plain) <= LARGEST and (not inflate.eof or inflate.unused_data):
-        raise NotPacked("it is damaged: its end is missing, or something follows it")
+    if len(rest) <= LARGEST and not inflate.eof:
+        raise NotPacked("it is damaged: its end is missing")
+    return rest, inflate.unused_data
+
+
+def _restored(rest: bytes, cut: bytes) -> bytes:
+    """The text with what was cut out of it in its places."""
+    at = 0
+
+    def take(count: int) -> bytes:
+        nonlocal at
+        at += count
+        return cut[at - count : at]
+
+    def restore(mark: re.Match[bytes]) -> bytes:
+        if mark[0] == _DIGEST_MARK:
+            return take(32).hex().encode()
+        return base64.urlsafe_b64encode(take(3 * int.from_bytes(take(2))))
+
+    plain = rest if len(rest) > LARGEST else _MARKS.sub(restore, rest)
+    if len(rest) <= LARGEST and at != len(cut):
+        raise NotPacked("it is damaged: something is missing behind the text, or too much is there")
     return plain
