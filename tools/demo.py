@@ -24,6 +24,7 @@ from rich.table import Table
 
 from conversion_relay import money
 from conversion_relay.delivery import Delivery
+from conversion_relay.ledger import event_in
 from conversion_relay.sources import shopify
 from tools.demo_script import SCRIPT
 from tools.deployment import RUNNING
@@ -186,10 +187,10 @@ def _ledger(stack: Stack) -> dict[str, dict[str, Any]]:
     """The conversions in the ledger by key: their status and event."""
     pages = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.resources["Ledger"])
     return {
-        item["pk"]["S"]: {"status": item["status"]["S"], "event": json.loads(item["event"]["S"])}
+        item["pk"]["S"]: {"status": item["status"]["S"], "event": json.loads(event)}
         for page in pages
         for item in page["Items"]
-        if "event" in item
+        if (event := event_in(item)) is not None
     }
 
 

@@ -10,7 +10,7 @@ import base64
 import json
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -69,6 +69,20 @@ def run(options: argparse.Namespace) -> int:
     delivery = chosen.delivery(secret, now, new=options.new)
     print(json.dumps(function_url_event(delivery, encoded=options.base64), indent=2))
     return 0
+
+
+def stream_event(items: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What Lambda gets of DynamoDB's stream when these items, as boto3 gives them, have been written."""
+    return {"Records": [{"eventName": "INSERT", "dynamodb": {"NewImage": stream_image(each)}} for each in items]}
+
+
+def stream_image(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item as it is in the JSON of a stream's record, where bytes are written in base64."""
+    return {name: _as_json(value) for name, value in item.items()}
+
+
+def _as_json(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"B": base64.b64encode(value["B"]).decode()} if "B" in value else value
 
 
 def _refused(problem: str) -> int:

@@ -67,7 +67,7 @@ def reading(what: str, action: str) -> Iterator[None]:
     """Name what is asked of AWS meanwhile, and the leave that it takes, such as ``logs:FilterLogEvents``.
 
     Raises:
-        Unreadable: AWS refused, or gave no answer.
+        Unreadable: AWS refused, or gave no answer, or this version cannot read an event that is there.
     """
     try:
         yield
@@ -77,6 +77,8 @@ def reading(what: str, action: str) -> Iterator[None]:
         raise Unreadable(what, f"{code} of {error.operation_name}", lacking(action, code, message)) from error
     except BotoCoreError as error:
         raise Unreadable(what, f"{type(error).__name__}: {error}") from error
+    except LedgerUnavailable as error:
+        raise Unreadable(what, str(error)) from error
 
 
 def lacking(action: str, code: str, message: str) -> str | None:

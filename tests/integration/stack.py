@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from conversion_relay.ledger import event_in
 from tools.local_aws import BUILD, ENVIRONMENT, Stack
 from tools.package import Interpreter, build
 from tools.samples import sample
@@ -58,6 +60,11 @@ def items(stack: Stack) -> dict[str, Any]:
 def statuses(stack: Stack) -> dict[str, str]:
     """Status of each conversion in the ledger, by key."""
     return {key: item["status"]["S"] for key, item in items(stack).items() if "event" in item}
+
+
+def event_of(item: Mapping[str, Any]) -> Any:
+    """The event of a conversion's item."""
+    return json.loads(event_in(item) or "null")
 
 
 def parked(stack: Stack) -> list[str]:

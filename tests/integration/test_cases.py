@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.integration.stack import change_receiver, empty, handler_of, items
+from tests.integration.stack import change_receiver, empty, event_of, handler_of, items
 from tools.cases import OUTCOMES, Case, CaseFile, event_differences
 from tools.lambda_event import function_url_event
 from tools.local_aws import Stack
@@ -48,7 +48,7 @@ def test_case_through_the_real_handler(stack: Stack, name: str, encoded: bool) -
         assert written == {}
         return
     (item,) = written.values()
-    event = json.loads(item["event"]["S"])
+    event = event_of(item)
     assert event_differences(case, case.expected["event"], event) == []
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.stack import counted, environment, items, post_order, queue_depth, statuses, until
+from tools.lambda_event import stream_event
 from tools.local_aws import Stack
 from tools.stand_in import StandIn
 
@@ -84,7 +85,7 @@ def test_outbox_killed(clean: Stack, stand_in: StandIn, when: str) -> None:
         assert post_order(clean, number) == 200
     assert until(lambda: queue_depth(clean) >= 12)
     clean.client("sqs").purge_queue(QueueUrl=clean.resources["Queue"])
-    records = {"Records": [{"eventName": "INSERT", "dynamodb": {"NewImage": item}} for item in items(clean).values()]}
+    records = stream_event(items(clean).values())
 
     # When the outbox dies at its second batch, and the stream hands all of it over again
     assert run_and_die(clean, "outbox", "Outbox", ("SendMessageBatch", 2, when), records) == -9

@@ -1,6 +1,5 @@
 """What came before its Stripe session is held back, and goes out once, with what the session knows."""
 
-import json
 import time
 from copy import deepcopy
 from dataclasses import replace
@@ -9,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stack import SECRETS, items, queue_depth, statuses, until
+from tests.integration.stack import SECRETS, event_of, items, queue_depth, statuses, until
+from tools.lambda_event import stream_event
 from tools.local_aws import Stack
 from tools.samples import sample
 from tools.stand_in import StandIn
@@ -65,15 +65,15 @@ def test_what_came_before_its_session_goes_out_with_the_session_s_data(
     assert post(clean, session)[0] in ("duplicate", "ignored")
     let_the_hold_end(clean, key)
     first_image = image | {"hold_until_ms": {"N": "1"}}
-    clean.invoke("Outbox", {"Records": [{"eventName": "INSERT", "dynamodb": {"NewImage": first_image}}]})
+    clean.invoke("Outbox", stream_event([first_image]))
     run = clean.invoke("Sender")
 
     # Then one event has counted: the message has the first bytes, the ledger and OpenAI those with click and pixel id
     assert (run["sent"], statuses(clean)) == (1, {key: "sent"})
     (counted,) = [each["event"] for each in stand_in.events()]
     assert (counted["id"], counted["oppref"]) == ("pix_held", "of.the.session")
-    assert counted == json.loads(items(clean)[key]["event"]["S"])
-    assert json.loads(image["event"]["S"])["id"] == key.partition("#")[2]
+    assert counted == event_of(items(clean)[key])
+    assert event_of(image)["id"] == key.partition("#")[2]
 
 
 def test_a_session_that_comes_after_the_hold_changes_nothing(clean: Stack) -> None:
@@ -91,7 +91,7 @@ def test_a_held_event_that_was_erased_is_not_sent(clean: Stack, stand_in: StandI
     image = let_the_hold_end(clean, key)
     clean.client("dynamodb").delete_item(TableName=clean.resources["Ledger"], Key={"pk": {"S": key}})
 
-    clean.invoke("Outbox", {"Records": [{"eventName": "INSERT", "dynamodb": {"NewImage": image}}]})
+    clean.invoke("Outbox", stream_event([image]))
 
     assert clean.invoke("Sender")["erased"] == 1
     assert stand_in.events() == []

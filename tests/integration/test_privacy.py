@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from conversion_relay import event_bus
+from conversion_relay import event_bus, identity
 from conversion_relay.ledger import Ledger
 from conversion_relay.sources import shopify
 from conversion_relay.wiring import trusting_the_bus
@@ -111,6 +111,7 @@ def test_what_is_held_about_a_person_is_given_out(clean: Stack) -> None:
     assert key.startswith("privacy/")
     report = json.loads(clean.client("s3").get_object(Bucket=clean.resources["ParkingBucket"], Key=key)["Body"].read())
     assert [held["pk"] for held in report["held"]] == ["order_created#shopify:705"]
+    assert json.loads(report["held"][0]["event"])["user"]["emails_sha256"] == [identity.email(str(person["email"]))]
     assert set(statuses(clean)) == {"order_created#shopify:705", "order_created#shopify:706"}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conversion_relay.ledger import event_in
 from conversion_relay.queue import Queue
 from tests.integration.replaying import Relay, everything
 from tests.integration.stack import counted, items, post_order, queue_depth, statuses, until
@@ -59,7 +60,7 @@ def orders(clean: Stack) -> dict[str, str]:
     for number in (1, 2):
         assert post_order(clean, number) == 200
     assert until(lambda: queue_depth(clean) == 2)
-    return {key: item["event"]["S"] for key, item in items(clean).items()}
+    return {key: event_in(item) or "" for key, item in items(clean).items()}
 
 
 @pytest.fixture

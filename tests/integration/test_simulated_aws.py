@@ -74,8 +74,12 @@ def refusal(act: Callable[[], object]) -> object:
 
 
 PRESENT = "present"
+PACKED: Item = {"packed": {"B": b"\x01a"}}
 THERE = (PRESENT, "absent")
-VALUES = {":five": {"N": "5"}, ":nine": {"N": "9.0"}, ":a": {"S": "a"}, ":b": {"S": "b"}, ":text": {"S": "5"}}
+VALUES = {
+    ":five": {"N": "5"}, ":nine": {"N": "9.0"}, ":a": {"S": "a"}, ":b": {"S": "b"}, ":text": {"S": "5"},
+    ":packed": {"B": b"\x01a"}, ":other": {"B": b"\x01\xff"},
+}  # fmt: skip
 CONDITIONS = [
     "attribute_exists(pk)",
     "attribute_not_exists(pk)",
@@ -100,6 +104,16 @@ CONDITIONS = [
     "five <> :text",
     "five < :text",
     "#status < :b",
+    "packed = :packed",
+    "packed <> :packed",
+    "packed <> :other",
+    "packed < :other",
+    "packed > :other",
+    "packed = :a",
+    "packed <> :a",
+    "five <> :packed",
+    "elsewhere <> :packed",
+    "packed IN (:other, :packed)",
     "#status > :b",
     "#status IN (:a, :b)",
     "#status IN (:b)",
@@ -124,7 +138,7 @@ def test_a_condition_holds_for_the_same_items(tables: tuple[Any, str]) -> None:
     def outcome(client: Any, name: str, condition: str, there: str) -> object:
         key = {"pk": {"S": f"{there}: {condition}"}}
         if there == PRESENT:
-            client.put_item(TableName=name, Item={**key, "status": {"S": "a"}, "five": {"N": "5"}})
+            client.put_item(TableName=name, Item={**key, "status": {"S": "a"}, "five": {"N": "5"}, **PACKED})
         used = {name: value for name, value in VALUES.items() if name in condition}
         names = {"ExpressionAttributeNames": {"#status": "status"}} if "#status" in condition else {}
         values = {"ExpressionAttributeValues": used} if used else {}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from conversion_relay.event import MARGIN_MS, MAX_AHEAD_MS, MAX_PAST_MS
+from conversion_relay.ledger import event_in
 from conversion_relay.parking import delivery_in
 
 if TYPE_CHECKING:
@@ -84,15 +85,16 @@ class Properties:
                 self._former.add(self.identities[key])
             return
         if before is None:
-            for value in after.values():
-                text = value.get("S", "")
+            texts = [value.get("S", "") for value in after.values()]
+            for text in (*texts, event_in(after) or ""):
                 for personal in self.personal:
                     if personal in text:
                         self.violated("P7", f"the ledger item {key} holds something personal")
-        if "event" not in after:
+        event = event_in(after)
+        if event is None:
             return
-        if before is None or after["event"] != before["event"]:
-            self._has_event(key, before, after["event"]["S"])
+        if before is None or event != event_in(before):
+            self._has_event(key, before, event)
         if before is not None and after["status"] != before["status"]:
             self._ended(key, before["status"]["S"], after)
 
@@ -124,7 +126,7 @@ class Properties:
                     name = "P1" if world.openai.weather == "well" else "P8"
                     self.violated(name, f"{key} is rejected ({reason}), but nothing is wrong with it")
             case "expired":
-                timestamp_ms = json.loads(after["event"]["S"])["timestamp_ms"]
+                timestamp_ms = _event_of(after)["timestamp_ms"]
                 if world.now_ms + LARGEST_SKEW_MS - timestamp_ms < MAX_PAST_MS - MARGIN_MS:
                     self.violated("P1", f"{key} is expired, but not 7 days old")
                 if timestamp_ms + MAX_PAST_MS - MARGIN_MS > world.calm_ms + CATCHING_UP_MS + world.longest_wait_ms:
@@ -139,7 +141,7 @@ class Properties:
     def _held_back(self, key: str, after: Mapping[str, Any]) -> None:
         """Nothing waits for longer than SQS and the schedule let it, once nothing is wrong any more."""
         world = self._world
-        timestamp_ms = json.loads(after["event"]["S"])["timestamp_ms"]
+        timestamp_ms = _event_of(after)["timestamp_ms"]
         possible_ms = max(
             world.calm_ms + world.longest_wait_ms,
             self._queued_ms.get(key, 0),
@@ -251,7 +253,7 @@ class Properties:
             self.violated("P1", f"{key} is said to be rejected, but OpenAI has counted it")
         elif status == "rejected" and world.replays:
             self.violated("P5", f"{key} was replayed, and OpenAI would take it now, but it was not sent")
-        elif status == "sent" and world.openai.first_bytes.get(identity) != item["event"]["S"]:
+        elif status == "sent" and world.openai.first_bytes.get(identity) != event_in(item):
             self.violated("P2", f"{key} was sent with other bytes than the ledger has")
 
     def _told_in_time(self, story: Story) -> None:
@@ -261,7 +263,7 @@ class Properties:
             return
         for key, event in story.events.items():
             item = self._world.table.items.get(key)
-            if item is not None and key not in self.gone and item["event"]["S"] != event:
+            if item is not None and key not in self.gone and event_in(item) != event:
                 self.violated("P2", f"{key} has another event than its deliveries tell in their natural order")
 
     def _told_together(self) -> None:
@@ -271,7 +273,11 @@ class Properties:
             parts = [int(each.name.split()[1]) for each in told if each.name.startswith("part ")]
             if item is None or key in self.gone or not parts:
                 continue
-            amount = json.loads(item["event"]["S"])["data"]["amount"]
+            amount = _event_of(item)["data"]["amount"]
             for part in parts:
                 if not amount // 10**part % 10:
                     self.violated("P2", f"{key} was amended with part {part}, but its event does not say so")
+
+
+def _event_of(item: Mapping[str, Any]) -> Any:
+    return json.loads(event_in(item) or "null")

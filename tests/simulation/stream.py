@@ -12,13 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
+from tools.lambda_event import stream_image
+
 if TYPE_CHECKING:
     import random
 
     from tests.simulation.timeline import Timeline
 
 Record = tuple[int, Mapping[str, Any]]
-"""When it was written, and the item as it was then."""
+"""When it was written, and the item as it was then, as Lambda gets it."""
 
 STATUSES: Final = ("recorded", "to_fetch")
 """What the filter of template.yaml lets through, of new items."""
@@ -54,7 +56,7 @@ class Stream:
         if before is not None or after is None or after.get("status", {}).get("S") not in STATUSES:
             return
         number = crc32(key.encode()) % len(self._shards) if len(self._shards) > 1 else 0
-        self._shards[number].append((self._timeline.now_ms, after))
+        self._shards[number].append((self._timeline.now_ms, stream_image(after)))
         if not self._polled[number]:
             self._polled[number] = True
             self._timeline.after(self._dice.randint(50, 1_000), lambda: self._poll(number))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from conversion_relay import packing
 from tests.conftest import Count
 from tests.simulation.histories import MakeRelay
 from tests.simulation.mutants import HidesForAMinute
@@ -180,7 +181,7 @@ def _record(world: World, number: int) -> None:
     item = {
         "pk": {"S": f"order_created#shop:{number}"},
         "status": {"S": "recorded"},
-        "event": {"S": text},
+        "event": {"B": packing.pack(text)},
         "recorded_ms": {"N": str(START_MS)},
         "expires_at": {"N": str((START_MS + 90 * DAY_MS) // 1000)},
     }

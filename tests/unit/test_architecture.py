@@ -24,8 +24,8 @@ PACKAGE = "conversion_relay"
 # Every module of the layer by its place in the design. A new one has to be put somewhere, which is the point.
 PLACES = {
     "pure": {
-        "circuit", "click", "delivery", "event", "event_bus", "identity", "money", "payload", "phone_regions",
-        "secrets", "settings", "timestamps",
+        "circuit", "click", "delivery", "event", "event_bus", "identity", "money", "packing", "payload",
+        "phone_regions", "secrets", "settings", "timestamps",
     },
     "aws": {"aws_json"},
     "adapters": {"ledger", "openai", "parameters", "parking", "queue", "stripe_api"},

@@ -1,16 +1,18 @@
 """What the ledger makes of DynamoDB's errors, with botocore's client. What it writes, the integration tests show."""
 
+import base64
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
-from conversion_relay import event
+from conversion_relay import event, packing
 from conversion_relay.circuit import Circuit
 from conversion_relay.delivery import Conversion, Fetch, Memory
-from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Reopened
+from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Reopened, Stored, conversions_in, event_in
 from tests.fakes import NOW_MS, an_order
 from tools.in_memory_dynamodb import InMemoryDynamoDB
 
@@ -150,3 +152,87 @@ def test_setting_back_fails_when_dynamodb_does() -> None:
     ledger, stubber = failing("update_item", "ThrottlingException")
     with stubber, pytest.raises(LedgerUnavailable, match="set the conversion back"):
         ledger.reopen(ORDER.key, "rejected", NOW_MS)
+
+
+# Packed events -------------------------------------------------------------------------------------------------------
+
+TEXT = ORDER.event.to_json()
+PACKED = packing.pack(TEXT)
+FORMS = {
+    "as the client gives it": {"B": PACKED},
+    "as Lambda writes it into a stream's record": {"B": base64.b64encode(PACKED).decode()},
+    "as versions before packing stored it": {"S": TEXT},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_event_is_read_in_every_form_that_it_has(form: str) -> None:
+    # Given a conversion's item with the event in that form
+    ledger, table = in_memory()
+    ledger.record(replace(ORDER, hold_s=600), NOW_MS)
+    item = (table.items[ORDER.key] or {}) | {"event": FORMS[form]}
+    table.items[ORDER.key] = item
+
+    # Then all who read it get the JSON, byte for byte
+    assert event_in(item) == TEXT
+    assert conversions_in([item, {"pk": {"S": "memory#x"}, "facts": {"S": "{}"}}]) == [
+        (ORDER.key, TEXT, NOW_MS + 600_000)
+    ]
+    assert ledger.stored(ORDER.key) == Stored(TEXT, NOW_MS + 600_000)
+    assert ledger.recall(ORDER.key, NOW_MS) == ORDER.event.wire()
+
+
+def test_an_event_is_stored_packed() -> None:
+    ledger, table = in_memory()
+    ledger.record(replace(ORDER, hold_s=600), NOW_MS)
+    assert (table.items[ORDER.key] or {})["event"] == {"B": PACKED}
+
+    better = Conversion(event.parse(an_order(id="pixel-token")), "test:1", amends=True)
+    assert ledger.record(better, NOW_MS).amended == [ORDER.key]
+    assert (table.items[ORDER.key] or {})["event"] == {"B": packing.pack(better.event.to_json())}
+
+
+@pytest.mark.parametrize(
+    ("form", "why"),
+    [
+        ({"B": b"\x09later"}, "begins with 9, which a later version of the relay may have written"),
+        ({"B": PACKED[:-1]}, "its end is missing"),
+        ({"B": "no base64"}, "cannot be read"),
+        ({"N": "1"}, "is none of a conversion"),
+    ],
+    ids=["of a later version", "cut off", "no base64", "a number"],
+)
+def test_an_event_that_cannot_be_read_stops_whoever_reads_it_and_is_named_without_its_content(
+    form: dict[str, Any], why: str
+) -> None:
+    ledger, table = in_memory()
+    ledger.record(ORDER, NOW_MS)
+    item = (table.items[ORDER.key] or {}) | {"event": form}
+    table.items[ORDER.key] = item
+
+    for read in (
+        lambda: event_in(item),
+        lambda: conversions_in([item]),
+        lambda: ledger.stored(ORDER.key),
+        lambda: ledger.recall(ORDER.key, NOW_MS),
+    ):
+        with pytest.raises(LedgerUnavailable, match=f"the ledger item {ORDER.key} .*{why}"):
+            read()
+
+
+@pytest.mark.parametrize(
+    "stored", [{"S": TEXT}, {"B": b"\x00" + TEXT.encode()}], ids=["not packed", "otherwise packed"]
+)
+def test_the_same_event_in_another_form_may_be_written_once_more_and_stays_the_same(stored: dict[str, Any]) -> None:
+    # Given a held conversion that another version, or another build of zlib, has written
+    ledger, table = in_memory()
+    ledger.record(replace(ORDER, hold_s=600), NOW_MS)
+    table.items[ORDER.key] = (table.items[ORDER.key] or {}) | {"event": stored}
+
+    # When a delivery that amends tells the same, twice
+    same = replace(ORDER, amends=True)
+    amended = [ledger.record(same, NOW_MS + number).amended for number in range(2)]
+
+    # Then it is written once more, and what goes out has the same bytes as before
+    assert amended == [[ORDER.key], []]
+    assert ledger.stored(ORDER.key) == Stored(TEXT, NOW_MS + 600_000)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from conversion_relay import event_bus, identity
+from conversion_relay import event_bus, identity, packing
 from conversion_relay.delivery import Delivery, PrivacyRequest
+from conversion_relay.ledger import LedgerUnavailable
 from conversion_relay.parking import Parking
 from conversion_relay.privacy import SEGMENTS, CarriedOut, Privacy, request_in
 from tests.fakes import NOW_MS
@@ -255,6 +256,40 @@ def test_giving_out_deletes_nothing_and_leaves_a_report() -> None:
     assert report["parked_deliveries"] == [key]
     # The report itself is no parked delivery when the request is handed over again
     assert carry_out(person("give_out"), table, bucket) == done
+
+
+def packed(key: str, text: str) -> dict[str, Any]:
+    return item(key) | {"event": {"B": packing.pack(text)}}
+
+
+def test_a_packed_event_is_searched_and_given_out_as_its_json() -> None:
+    # Given packed events of Jane and of somebody, and one of Jane that an earlier version stored as text
+    janes = f'{{"user":{{"emails_sha256":["{DIGEST}"]}}}}'
+    table = Table([
+        packed("order_created#shopify:5", janes),
+        packed("order_created#shopify:6", janes.replace(DIGEST, "0" * 64)),
+        JANE_BY_DIGEST,
+    ])  # fmt: skip
+    bucket = Bucket()
+
+    # When what is held about her is given out, then both are there to be read
+    assert carry_out(person("give_out"), table, bucket).items == 2
+    (report,) = (json.loads(each) for each in bucket.objects.values())
+    assert [each["event"] for each in report["held"]] == [janes, janes]
+    assert report["held"][0] == {"pk": "order_created#shopify:5", "tenant": SHOP, "event": janes}
+
+    # and when she is erased, both are gone
+    assert carry_out(person(), table, bucket).items == 2
+    assert keys(table.items) == {"order_created#shopify:6"}
+
+
+def test_an_event_that_cannot_be_searched_fails_the_request() -> None:
+    # It may be the person's: the request is not carried out, and comes again.
+    table = Table([item("order_created#shopify:5") | {"event": {"B": b"\x09of a later version"}}, A_REQUEST])
+
+    with pytest.raises(LedgerUnavailable, match="order_created#shopify:5"):
+        carry_out(person(), table, Bucket())
+    assert len(table.items) == 2
 
 
 def test_everything_may_run_twice() -> None:

@@ -19,10 +19,14 @@ and of an object to fetch::
 
 A conversion with ``hold_until_ms`` is not sent before that time, and until shortly before it a delivery that knows more
 may put a better event in the place of the stored one (``_amendment``).
+
+``event`` is packed (`conversion_relay.packing`), so that writing and settling a conversion cost one write unit each.
+Read it with `event_in`, which knows all the forms that it has.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from conversion_relay import packing
 from conversion_relay.circuit import Circuit
 
 if TYPE_CHECKING:
@@ -73,7 +78,9 @@ class Stored:
 
 
 class LedgerUnavailable(Exception):
-    """DynamoDB did not take the write or the read. Nothing is decided: answer 5xx, so that the source sends again."""
+    """DynamoDB did not take the write or the read, or what it holds cannot be read. Nothing is decided: answer 5xx, so
+    that the source sends again.
+    """
 
 
 class Contended(LedgerUnavailable):
@@ -158,7 +165,7 @@ class Ledger:
         item = {
             "pk": {"S": conversion.key},
             "status": {"S": self._status},
-            "event": {"S": conversion.event.to_json()},
+            "event": {"B": packing.pack(conversion.event.to_json())},
             "recorded_ms": {"N": str(now_ms)},
             "expires_at": {"N": str(now_ms // 1000 + self._ttl_s)},
             **({"hold_until_ms": {"N": str(now_ms + conversion.hold_s * 1000)}} if conversion.hold_s else {}),
@@ -176,6 +183,10 @@ class Ledger:
         #
         # Both sides read the same hold_until_ms, so no event changes after it may have been sent: what goes out twice
         # goes out with the same bytes (P2), whatever delays the queue.
+        #
+        # What is compared is the packed event. Events that differ are packed differently; but so may be one and the
+        # same, by another build of zlib (while AWS changes the runtime) or by a version that stored plain JSON. It is
+        # then written once more, its JSON unchanged, and the delivery is said to have amended it, which harms nothing.
         unsent = "#status = :status"
         still_held = "hold_until_ms > :amendable"
         says_something_new = "event <> :event"
@@ -188,7 +199,7 @@ class Ledger:
             "ExpressionAttributeValues": {
                 ":status": {"S": self._status},
                 ":amendable": {"N": str(now_ms + AMEND_MARGIN_MS)},
-                ":event": {"S": conversion.event.to_json()},
+                ":event": {"B": packing.pack(conversion.event.to_json())},
                 ":now": {"N": str(now_ms)},
             },
         }
@@ -197,10 +208,16 @@ class Ledger:
         """The event that a conversion has now, read consistently; None when it was erased."""
         with _available("read the conversion"):
             item = self._client.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True).get("Item")
+        if item is None:
+            return None
+        event = event_in(item)
         try:
-            return None if item is None else Stored(item["event"]["S"], int(item.get("hold_until_ms", {"N": "0"})["N"]))
+            hold_until_ms = int(item.get("hold_until_ms", {"N": "0"})["N"])
         except (KeyError, ValueError) as error:
             raise LedgerUnavailable(f"the ledger item {key} is none of a conversion") from error
+        if event is None:
+            raise LedgerUnavailable(f"the ledger item {key} is none of a conversion")
+        return Stored(event, hold_until_ms)
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:
         """Write a memory.
@@ -246,7 +263,8 @@ class Ledger:
             return None
         if "facts" in item:
             return {**json.loads(item["facts"]["S"]), "version": item["version"]["S"]}
-        return json.loads(item["event"]["S"]) if "event" in item else None
+        event = event_in(item)
+        return None if event is None else json.loads(event)
 
     def note(self, request: PrivacyRequest, now_ms: int) -> Recorded:
         """Write a privacy request, once; the stream hands it to functions/privacy."""
@@ -395,12 +413,34 @@ Outgoing = tuple[str, str, int]
 """What goes on a queue: ledger key, text, end of the hold in Unix milliseconds (0: not held)."""
 
 
+def event_in(item: Mapping[str, Any]) -> str | None:
+    """The event's JSON in an item of the table or an image of its stream, exactly as it goes out; None without one.
+
+    Raises:
+        LedgerUnavailable: there is one, and this version of the relay cannot read it.
+    """
+    key = item.get("pk", {}).get("S")
+    try:
+        match item.get("event"):
+            case None:
+                return None
+            case {"B": bytes() as packed}:  # as the client gives it
+                return packing.unpack(packed)
+            case {"B": str() as written}:  # as Lambda writes it into the JSON of a stream's records
+                return packing.unpack(base64.b64decode(written, validate=True))
+            case {"S": str() as text}:  # as versions before packing stored it: such items live for ``LedgerTtlDays``
+                return text
+    except ValueError as error:
+        raise LedgerUnavailable(f"the event of the ledger item {key} cannot be read: {error}") from error
+    raise LedgerUnavailable(f"the ledger item {key} is none of a conversion")
+
+
 def conversions_in(images: Sequence[Mapping[str, Any]]) -> list[Outgoing]:
     """The events of the conversions among a stream's ``NewImage``s."""
     return [
-        (image["pk"]["S"], image["event"]["S"], int(image.get("hold_until_ms", {"N": "0"})["N"]))
+        (image["pk"]["S"], event, int(image.get("hold_until_ms", {"N": "0"})["N"]))
         for image in images
-        if "event" in image
+        if (event := event_in(image)) is not None
     ]
 
 

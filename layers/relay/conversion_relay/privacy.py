@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from conversion_relay import event_bus, identity
 from conversion_relay.delivery import PrivacyRequest
+from conversion_relay.ledger import event_in
 from conversion_relay.parking import delivery_in
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Privacy:
             "request": request.request_id,
             "shop": request.tenant,
             "made_ms": self._clock(),
-            "held": [{name: next(iter(value.values())) for name, value in item.items()} for item in found],
+            "held": [_given_out(item) for item in found],
             "parked_deliveries": list(parked),
         }
         self._s3.put_object(
@@ -143,8 +144,17 @@ def _concerns(item: Mapping[str, Any], request: PrivacyRequest) -> bool:
         return False
     if request.kind == "erase_tenant":
         return tenant == request.tenant
-    held: str = item.get("event", {}).get("S", "") + item.get("facts", {}).get("S", "")
-    return subject in request.subjects or any(digest in held for digest in request.digests)
+    if subject in request.subjects:
+        return True
+    held: str = (event_in(item) or "") + item.get("facts", {}).get("S", "")
+    return any(digest in held for digest in request.digests)
+
+
+def _given_out(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What an item holds, for people to read."""
+    held = {name: next(iter(value.values())) for name, value in item.items() if name != "event"}
+    event = event_in(item)
+    return held if event is None else held | {"event": event}
 
 
 def request_in(image: Mapping[str, Any]) -> PrivacyRequest:

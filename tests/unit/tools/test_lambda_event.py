@@ -14,7 +14,7 @@ from conversion_relay.settings import Settings
 from conversion_relay.wiring import trusting_the_bus
 from tools import cli, deployment
 from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
-from tools.lambda_event import EVENT_SOURCES, function_url_event
+from tools.lambda_event import EVENT_SOURCES, function_url_event, stream_event
 from tools.samples import samples
 from tools.sources import receiver_for
 
@@ -161,3 +161,18 @@ def test_a_running_relay_without_that_source_has_no_secret_for_it(
 
     assert cli.main(["event", "shopify/orders/create"]) == 2
     assert "Give --secret" in capsys.readouterr().err
+
+
+def test_an_item_of_the_table_is_in_a_stream_s_record_with_its_bytes_in_base64() -> None:
+    item = {"pk": {"S": "k"}, "recorded_ms": {"N": "5"}, "event": {"B": b"\x01\xff\x00"}}
+
+    event = json.loads(json.dumps(stream_event([item])))
+
+    assert event == {
+        "Records": [
+            {
+                "eventName": "INSERT",
+                "dynamodb": {"NewImage": {"pk": {"S": "k"}, "recorded_ms": {"N": "5"}, "event": {"B": "Af8A"}}},
+            }
+        ]
+    }
