@@ -28,7 +28,7 @@ FREE_METRICS: Final = 50
 COLUMNS: Final = 24
 
 _OWN: Final = "ConversionRelay"
-# Namespace -> its one dimension, the type of resource that this names (none: the stack), and metrics that AWS documents.
+# Namespace -> its one dimension, the type of resource that this names (none: the stack), and metrics of AWS's lists.
 _KNOWN: Final[dict[str, tuple[str, str, frozenset[str]]]] = {
     _OWN: ("service", "", METRICS),
     "AWS/Lambda": (
