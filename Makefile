@@ -38,11 +38,12 @@ simulate: setup ## Histories with crashes and faults, a million of them on two c
 faults: setup build/envs/faults/.made ## Deliveries while processes are killed and AWS and OpenAI fail; then count (DELIVERIES=… SEED=…)
 	@$(RUN) tools.faults $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(SEED),--seed $(SEED))
 
-lint: setup build/envs/sam/.made ## Format, lint, types, template
+lint: setup build/envs/sam/.made build/envs/security/.made ## Format, lint, types, template, security
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
 	$(SAM)python -m tools.lint_template
+	$(SAM)python -m tools.lint_security
 	$(SAM)sam validate --lint
 
 coverage: setup ## Every branch of the rules is tested (all but what talks to AWS, which the integration tests run)
@@ -74,7 +75,7 @@ clean: ## Remove everything that was installed or built here
 	@$(call environment,.venv,--group dev --requirement layers/dependencies/requirements.txt --editable .)
 
 build/envs/%/.made: pyproject.toml tools/find_python
-	@echo "Installing $* into build/envs (once, 10 to 60 s) …"
+	@echo "Installing $* into build/envs (once, 10 to 80 s) …"
 	@$(call environment,build/envs/$*,--group $*)
 
 # The newest pip first: dependency groups are young.

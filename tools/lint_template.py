@@ -16,14 +16,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tools import lint_dashboard
 from tools.template import ROOT, TEMPLATE, code_property, of_type, read, statements
 
 Template = dict[str, Any]
 
 FUNCTION: Final = "AWS::Serverless::Function"
 FIXED_NAMES: Final = frozenset(
-    f"{kind}Name" for kind in ("Alarm", "Bucket", "Function", "LogGroup", "Policy", "Queue", "Role", "Table")
+    f"{kind}Name"
+    for kind in ("Alarm", "Bucket", "Dashboard", "Function", "LogGroup", "Policy", "Queue", "Role", "Table")
 )
+ALARM: Final = "AWS::CloudWatch::Alarm"
+RUNTIME: Final = "python3.13"
+LOGGING: Final = {"LogFormat": "JSON", "SystemLogLevel": "WARN"}
+MOST_METRICS: Final = 10
+"""So many of the account's own metrics are free."""
 # W1020: SAM writes Fn::Sub where it resolved the names. W3037: actions that only exist as parts of batches.
 NOISE_OF_SAM: Final = ("W1020", "W3037")
 
@@ -94,6 +101,8 @@ def statements_name_what_they_are_for(template: Template) -> Iterator[str]:
 def nothing_has_a_fixed_name(template: Template) -> Iterator[str]:
     """Two stacks of one account must not clash."""
     for name, each in template["Resources"].items():
+        if each["Type"] == "AWS::Logs::QueryDefinition" and "${AWS::StackName}" not in str(each["Properties"]["Name"]):
+            yield f"{name}: Name is fixed; begin it with the stack's name"
         for fixed in FIXED_NAMES & set(each["Properties"]):
             value = each["Properties"][fixed]
             if isinstance(value, dict) and value.get("Ref") in template["Resources"]:
@@ -133,13 +142,107 @@ def parameters_refuse_what_is_not_allowed(template: Template) -> Iterator[str]:
             yield f"{name}: nothing uses it"
 
 
+def outputs_are_explained(template: Template) -> Iterator[str]:
+    """Somebody reads them in the console, after the first deployment."""
+    for name, each in template["Outputs"].items():
+        if len(each.get("Description", "")) < 10:
+            yield f"{name}: an output needs a Description"
+
+
 def alarms_say_what_to_do(template: Template) -> Iterator[str]:
     """Somebody is woken by it: it must say what to do, and reach the topic."""
-    for name, each in of_type(template, "AWS::CloudWatch::Alarm").items():
-        if len(each["Properties"].get("AlarmDescription", "")) < 80:
-            yield f"{name}: AlarmDescription does not say what happened and what to do"
+    for name, each in of_type(template, ALARM).items():
+        if not 80 <= len(each["Properties"].get("AlarmDescription", "")) <= 1024:
+            yield f"{name}: AlarmDescription does not say what happened and what to do in 80 to 1,024 characters"
         if "AlarmActions" not in each["Properties"] or "TreatMissingData" not in each["Properties"]:
             yield f"{name}: needs AlarmActions and TreatMissingData"
+
+
+def what_is_given_up_raises_an_alarm(template: Template) -> Iterator[str]:
+    """A message in a dead-letter queue, or what a function's failure sends elsewhere, waits for somebody to be told."""
+    for queue in sorted(_dead_letters(template)):
+        watched = {"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}
+        if not _is_watched(template, queue, "ApproximateNumberOfMessagesVisible", watched):
+            yield f"{queue}: takes what was given up, and no alarm watches it"
+    for name, each in of_type(template, "AWS::Lambda::EventInvokeConfig").items():
+        if "OnFailure" in each["Properties"].get("DestinationConfig", {}):
+            function = each["Properties"]["FunctionName"]
+            for metric in ("AsyncEventsDropped", "DestinationDeliveryFailures"):
+                if not _is_watched(template, name, metric, {"Name": "FunctionName", "Value": function}):
+                    yield f"{name}: Lambda gives events up, and no alarm watches {metric}"
+
+
+def nobody_is_let_in_without_a_role(template: Template) -> Iterator[str]:
+    """Public are the addresses of the receivers, where a signature is the guard, and nothing else."""
+    for name, each in template["Resources"].items():
+        for statement in _statements_anywhere(each.get("Properties", {})):
+            principals = _list(statement.get("Principal", []))
+            everybody = [who for who in principals if who == "*" or (isinstance(who, dict) and "*" in _flat(who))]
+            if everybody and statement.get("Effect") == "Allow":
+                yield f"{name}: a statement lets everybody in"
+        if each["Type"] == "AWS::Lambda::Permission" and each["Properties"]["Principal"] == "*":
+            yield f"{name}: everybody may start the function"
+        if each["Type"] == "AWS::S3::Bucket":
+            blocked = each["Properties"].get("PublicAccessBlockConfiguration", {})
+            kinds = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+            if any(blocked.get(kind) is not True for kind in kinds):
+                yield f"{name}: public access is not blocked"
+        address = each["Properties"].get("FunctionUrlConfig") if each["Type"] == FUNCTION else None
+        if address and address.get("AuthType") != "AWS_IAM" and not name.endswith("Receiver"):
+            yield f"{name}: only a receiver may have an address that is public"
+
+
+def what_is_held_is_encrypted(template: Template) -> Iterator[str]:
+    """Said outright, so that it does not hang on the defaults of an account."""
+    for name, each in template["Resources"].items():
+        held = each.get("Properties", {})
+        encrypted = {
+            "AWS::SQS::Queue": held.get("SqsManagedSseEnabled") is True or "KmsMasterKeyId" in held,
+            "AWS::DynamoDB::Table": held.get("SSESpecification", {}).get("SSEEnabled") is True,
+            "AWS::S3::Bucket": bool(held.get("BucketEncryption")),
+        }
+        if not encrypted.get(each["Type"], True):
+            yield f"{name}: is not encrypted"
+
+
+def data_outlives_the_stack(template: Template) -> Iterator[str]:
+    """The ledger knows what has been counted: it must not go with a stack, or with a property that replaces it."""
+    for name, each in template["Resources"].items():
+        if each["Type"] in ("AWS::DynamoDB::Table", "AWS::S3::Bucket"):
+            for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+                if not str(each.get(policy)).startswith("Retain"):
+                    yield f"{name}: needs a {policy} that retains it"
+
+
+def functions_run_alike(template: Template) -> Iterator[str]:
+    """One runtime, one processor, one form of the log: what differs is found out by one function alone."""
+    common = template["Globals"]["Function"]
+    for name, each in of_type(template, FUNCTION).items():
+        merged = common | each["Properties"]
+        logging = common.get("LoggingConfig", {}) | each["Properties"].get("LoggingConfig", {})
+        if merged.get("Runtime") != RUNTIME or merged.get("Architectures") != [{"Ref": "Architecture"}]:
+            yield f"{name}: must run on {RUNTIME}, on the processor of the parameter Architecture"
+        if {key: value for key, value in logging.items() if key != "LogGroup"} != LOGGING:
+            yield f"{name}: must log as {LOGGING}"
+    for name, each in of_type(template, "AWS::Serverless::LayerVersion").items():
+        processors = set(template["Parameters"]["Architecture"]["AllowedValues"])
+        fits = set(each["Properties"].get("CompatibleArchitectures", [])) == processors
+        if not fits or each["Properties"].get("CompatibleRuntimes") != [RUNTIME]:
+            yield f"{name}: must be for {RUNTIME} and every processor of the parameter Architecture"
+
+
+def metrics_are_the_relay_s(template: Template) -> Iterator[str]:
+    """Each further metric of one's own is 0.30 USD a month, and one that nobody writes never raises its alarm."""
+    used = lint_dashboard.metrics_used(template)
+    if unknown := used - lint_dashboard.METRICS:
+        yield f"no function writes the metrics {', '.join(sorted(unknown))}"
+    if len(used | lint_dashboard.METRICS) > MOST_METRICS:
+        yield f"more than {MOST_METRICS} metrics are used"
+    of_the_stack = [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
+    for name, each in of_type(template, ALARM).items():
+        own = each["Properties"]["Namespace"] == "ConversionRelay"
+        if own and each["Properties"]["Dimensions"] != of_the_stack:
+            yield f"{name}: the relay's metrics have one dimension, service, which is the stack's name"
 
 
 RULES: Final[tuple[Callable[[Template], Iterator[str]], ...]] = (
@@ -151,7 +254,15 @@ RULES: Final[tuple[Callable[[Template], Iterator[str]], ...]] = (
     nothing_has_a_fixed_name,
     event_sources_fit,
     parameters_refuse_what_is_not_allowed,
+    outputs_are_explained,
     alarms_say_what_to_do,
+    what_is_given_up_raises_an_alarm,
+    nobody_is_let_in_without_a_role,
+    what_is_held_is_encrypted,
+    data_outlives_the_stack,
+    functions_run_alike,
+    lint_dashboard.faults,
+    metrics_are_the_relay_s,
 )
 
 
@@ -175,6 +286,54 @@ def expanded(template: Template) -> Template:
 class _NoManagedPolicies:
     def load(self) -> dict[str, str]:
         return {}
+
+
+def _dead_letters(template: Template) -> set[str]:
+    """The queues that take what was given up: by a queue, by a reader of a stream, or by an asynchronous call."""
+    found: set[str] = set()
+    for each in of_type(template, "AWS::SQS::Queue").values():
+        found |= set(_flat(each["Properties"].get("RedrivePolicy", {}).get("deadLetterTargetArn", {})))
+    for each in template["Resources"].values():
+        for destination in _under(each.get("Properties", {}), "OnFailure"):
+            found |= set(_flat(destination))
+    return found & set(of_type(template, "AWS::SQS::Queue"))
+
+
+def _is_watched(template: Template, name: str, metric: str, dimension: dict[str, Any]) -> bool:
+    """Whether an alarm for any value over 0 is there whenever the resource is."""
+    return any(
+        (alarm["Properties"]["MetricName"], alarm["Properties"]["Dimensions"]) == (metric, [dimension])
+        and (alarm["Properties"]["Threshold"], alarm["Properties"]["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+        and alarm.get("Condition") in (None, template["Resources"][name].get("Condition"))
+        for alarm in of_type(template, ALARM).values()
+    )
+
+
+def _statements_anywhere(properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for written in _under(properties, "Statement"):
+        for each in _list(written):
+            yield each["Fn::If"][1] if "Fn::If" in each else each
+
+
+def _under(value: Any, key: str) -> Iterator[Any]:
+    """Whatever stands under a key, however deep."""
+    if isinstance(value, dict):
+        if key in value:
+            yield value[key]
+        for each in value.values():
+            yield from _under(each, key)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _under(each, key)
+
+
+def _flat(value: Any) -> Iterator[str]:
+    """Every text in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _flat(each)
 
 
 def _references(value: Any) -> Iterator[str]:

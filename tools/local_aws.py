@@ -8,8 +8,9 @@ It is the same template that goes to AWS, created through CloudFormation. Real c
 has the emulator's address and made-up keys, and the emulator's own environment is built from nothing.
 
 Where the emulator is not like AWS: a function's address has to be called by a path on 127.0.0.1 (``Stack.url``), a
-handler that raises is started anew, metrics are not made from logs, a batch of the stream is retried for ever, and the
-query of a function's address is decoded and written anew (``==`` becomes ``%3D%3D``), which breaks a signature over it.
+handler that raises is started anew, metrics are not made from logs, a batch of the stream is retried for ever and does
+not wait for company, saved queries are not made, and the query of a function's address is decoded and written anew
+(``==`` becomes ``%3D%3D``), which breaks a signature over it.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from botocore.exceptions import ClientError, WaiterError
 from conversion_relay.delivery import Delivery
 from tools import package
 from tools.sources import secret_name
-from tools.template import ROOT
+from tools.template import ROOT, of_type
 
 BUILD: Final = ROOT / "build"
 ENVIRONMENTS: Final = BUILD / "envs"
@@ -73,6 +74,9 @@ runpy.run_module("ministack", run_name="__main__")
 _BATCHES: Final = {
     f"sqs:{action}": f"sqs:{action}Batch" for action in ("ChangeMessageVisibility", "DeleteMessage", "SendMessage")
 }
+
+# It refuses a stack with these. Nothing of the relay reads them.
+_NOT_THERE: Final = ("AWS::Logs::QueryDefinition",)
 
 # boto3 reads the user's profile and AWS files even where everything is given; here it must not.
 _NO_PROFILE: Final = {
@@ -229,6 +233,9 @@ class LocalAws:
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
         self._put_secrets(stack_name, secrets or {})
         template = built.template_in(self._upload(built))
+        for kind in _NOT_THERE:
+            for name in of_type(template, kind):
+                del template["Resources"][name]
         self._create_or_update(stack_name, self._upload_template(stack_name, template), parameters or {})
         stack = Stack(self, stack_name)
         if self.certificate:

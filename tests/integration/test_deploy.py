@@ -1,5 +1,7 @@
 """template.yaml as deployed: every role and policy evaluated, a second stack beside it, wrong parameters refused."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -128,6 +130,32 @@ def test_the_schedule_runs_the_sender_as_often_as_chosen(guarded: tuple[Stack, S
     schedule = stack.client("scheduler").get_schedule(Name=stack.resources["SenderRun"])
     assert (schedule["State"], schedule["ScheduleExpression"]) == ("ENABLED", "rate(1 hour)")
     assert schedule["Target"]["Arn"].endswith(f":function:{stack.resources['Sender']}")
+
+
+def test_the_dashboard_shows_this_stack_s_functions_queues_and_logs(guarded: tuple[Stack, StandIn]) -> None:
+    stack, _ = guarded
+    name = stack.resources["StackDashboard"]
+    body = json.loads(stack.client("cloudwatch").get_dashboard(DashboardName=name)["DashboardBody"])
+    widgets = [each["properties"] for each in body["widgets"]]
+    # Every metric is of a resource that the stack has, by the name that AWS gave it
+    named = {row[-2] for each in widgets for row in each.get("metrics", [])} - {"."}
+    of_resources = {value.rpartition("/")[2] for value in stack.resources.values()}  # a queue's id is its address
+    assert named - of_resources == {"guarded"}
+    # And every table reads a log that is there
+    queries = [each["query"] for each in widgets if "query" in each]
+    logs = {group for query in queries for group in re.findall(r"SOURCE '([^']+)'", query)}
+    there = {each["logGroupName"] for each in stack.client("logs").describe_log_groups()["logGroups"]}
+    assert logs <= there
+    assert len(logs) == 5  # four receivers and the sender
+    assert stack.outputs["DashboardUrl"].endswith(f"#dashboards/dashboard/{name}")
+
+
+def test_a_function_logs_as_the_template_says(guarded: tuple[Stack, StandIn]) -> None:
+    stack, _ = guarded
+    held = stack.client("lambda").get_function_configuration(FunctionName=stack.resources["Sender"])
+    logging = {"LogFormat": "JSON", "SystemLogLevel": "WARN", "LogGroup": stack.resources["SenderLogs"]}
+    assert held["LoggingConfig"] == logging
+    assert held["Environment"]["Variables"]["POWERTOOLS_SERVICE_NAME"] == "guarded"
 
 
 def test_two_stacks_stand_side_by_side(stack: Stack) -> None:

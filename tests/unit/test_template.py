@@ -1,9 +1,9 @@
-"""The deployment as template.yaml writes it: what may do what, what is kept, what is refused, who is told."""
+"""The deployment as template.yaml writes it: what may do what, what is kept, what is refused."""
 
-import copy
 import importlib.metadata
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -19,7 +19,6 @@ from conversion_relay.settings import Settings
 from conversion_relay.sources.stripe.event import HOLD_S
 from conversion_relay.stripe_api import TIMEOUT_S
 from conversion_relay.wiring import PATIENCE
-from tools.lint_template import problems
 from tools.sources import SOURCES
 from tools.template import ROOT, of_type, read, statements
 
@@ -143,10 +142,6 @@ def takes(parameter: str, value: str) -> bool:
 
 
 # Who may do what -----------------------------------------------------------------------------------------------------
-
-
-def test_the_template_keeps_the_project_s_own_rules() -> None:
-    assert problems(read()) == []
 
 
 @pytest.mark.parametrize("role", sorted({f"{name}Role" for name in FUNCTIONS} | {*of_type(TEMPLATE, "AWS::IAM::Role")}))
@@ -303,6 +298,12 @@ def test_the_outbox_gets_new_conversions_and_nothing_else() -> None:
     assert source["BisectBatchOnFunctionError"] is True
 
 
+def test_the_outbox_waits_for_company_no_longer_than_the_sender_does_by_default() -> None:
+    window_s = FUNCTIONS["Outbox"]["Properties"]["Events"]["Recorded"]["Properties"]["MaximumBatchingWindowInSeconds"]
+    assert 0 < window_s < 300
+    assert TEMPLATE["Parameters"]["SendEvery"]["Default"] == "rate(5 minutes)"
+
+
 @pytest.mark.parametrize(("function", "event"), [("Outbox", "Recorded"), ("Privacy", "Requested")])
 def test_what_a_reader_of_the_stream_gives_up_is_kept_while_the_stream_still_holds_it(
     function: str, event: str
@@ -416,7 +417,7 @@ def test_an_amendment_ends_before_the_sender_may_read_the_event() -> None:
 
 def test_nothing_of_fetching_is_made_unless_it_is_wanted() -> None:
     made = {name for name, each in RESOURCES.items() if name.startswith("Fetch")}
-    assert len(made) == 10
+    assert len(made) == 9
     assert {RESOURCES[name]["Condition"] for name in made} == {"FetchesThinEvents"}
     assert TEMPLATE["Conditions"]["FetchesThinEvents"] == {
         "Fn::And": [{"Condition": "HasStripe"}, {"Fn::Equals": [{"Ref": "StripeFetchThinEvents"}, "yes"]}]
@@ -426,7 +427,7 @@ def test_nothing_of_fetching_is_made_unless_it_is_wanted() -> None:
 
 
 def test_fetching_reads_objects_as_the_receiver_does() -> None:
-    own = {"POWERTOOLS_SERVICE_NAME", "SIGNING_SECRETS_PATH", "STRIPE_EVENT_SOURCE", "STRIPE_FETCH_THIN_EVENTS"}
+    own = {"SIGNING_SECRETS_PATH", "STRIPE_EVENT_SOURCE", "STRIPE_FETCH_THIN_EVENTS"}
     receiver, fetch = environment_of("StripeReceiver"), environment_of("Fetch")
     assert {name: fetch.get(name) for name in receiver if name not in own} == {
         name: value for name, value in receiver.items() if name not in own
@@ -449,7 +450,14 @@ def test_every_setting_of_the_code_comes_from_the_template() -> None:
 
 
 def test_the_template_s_defaults_are_the_code_s_defaults() -> None:
-    own = {"LEDGER_TABLE", "QUEUE_URL", "DEAD_LETTER_QUEUE_URL", "PARKING_BUCKET", "PIXEL_ID"}
+    own = {
+        "LEDGER_TABLE",
+        "QUEUE_URL",
+        "DEAD_LETTER_QUEUE_URL",
+        "PARKING_BUCKET",
+        "PIXEL_ID",
+        "POWERTOOLS_SERVICE_NAME",
+    }
     every = (*RECEIVES, "CustomReceiver", "Fetch", "Sender")
     variables = {name: value for each in every for name, value in environment_of(each).items()}
     defaults = {
@@ -551,13 +559,33 @@ def test_a_good_value_is_taken(parameter: str, value: str) -> None:
         ("LedgerTtlDays", "7"),
         ("LedgerTtlDays", "400"),
         ("LogRetentionDays", "2"),
-        ("LogLevel", "info"),
+        ("Dashboard", "true"),
         ("Architecture", "x86"),
         ("ReservedConcurrency", "-1"),
     ],
 )
 def test_a_wrong_value_is_refused_before_anything_is_made(parameter: str, value: str) -> None:
     assert not takes(parameter, value)
+
+
+def test_the_console_shows_every_parameter_once() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in groups for name in group["Parameters"]]
+    assert sorted(shown) == sorted(TEMPLATE["Parameters"])
+
+
+def test_the_repository_of_aws_is_told_the_version_that_the_project_has() -> None:
+    told = TEMPLATE["Metadata"]["AWS::ServerlessRepo::Application"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (told["SemanticVersion"], told["SpdxLicenseId"]) == (project["version"], project["license"])
+    assert (ROOT / told["LicenseUrl"]).is_file()
+    assert told["ReadmeUrl"] == project["readme"]
+    # What the repository takes: https://docs.aws.amazon.com/serverlessrepo, CreateApplication.
+    assert re.fullmatch(r"[a-zA-Z0-9-]{1,140}", told["Name"])
+    assert re.fullmatch(r"[a-z0-9](([a-z0-9]|-(?!-))*[a-z0-9])?", told["Author"])
+    assert len(told["Description"]) <= 256
+    assert len(told["Labels"]) <= 10
+    assert [label for label in told["Labels"] if not re.fullmatch(r"[a-zA-Z0-9+\-_:/@]{1,127}", label)] == []
 
 
 def test_only_the_pixel_has_to_be_given() -> None:
@@ -567,76 +595,6 @@ def test_only_the_pixel_has_to_be_given() -> None:
 def test_aws_shows_every_text_as_it_is_written() -> None:
     # CloudFormation replaces what is not ASCII by question marks.
     assert json.dumps(TEMPLATE, ensure_ascii=False).isascii()
-
-
-# Who is told ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "queue", [each for each in of_type(TEMPLATE, "AWS::SQS::Queue") if each not in ("Queue", "FetchQueue")]
-)
-def test_a_message_given_up_raises_an_alarm(queue: str) -> None:
-    watching = [
-        alarm["Properties"]
-        for alarm in ALARMS.values()
-        if alarm["Properties"]["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
-    ]
-    assert [(each["MetricName"], each["Threshold"], each["ComparisonOperator"]) for each in watching] == [
-        ("ApproximateNumberOfMessagesVisible", 0, "GreaterThanThreshold")
-    ]
-
-
-@pytest.mark.parametrize(
-    ("metric", "service"),
-    [
-        ("Parked", "shopify"),
-        ("Refused", "shopify"),
-        ("Parked", "stripe"),
-        ("Refused", "stripe"),
-        ("Parked", "fetch"),
-        ("Parked", "calls"),
-        ("Refused", "calls"),
-        ("Parked", "custom"),
-        ("Refused", "custom"),
-        ("Blocked", "sender"),
-        ("Rejected", "sender"),
-        ("OldestUnsentSeconds", "sender"),
-    ],
-)
-def test_a_business_metric_raises_an_alarm_of_this_stack_alone(metric: str, service: str) -> None:
-    of_the_service = [{"Name": "service", "Value": {"Fn::Sub": f"${{AWS::StackName}}-{service}"}}]
-    (alarm,) = [
-        each["Properties"]
-        for each in ALARMS.values()
-        if (each["Properties"]["MetricName"], each["Properties"]["Dimensions"]) == (metric, of_the_service)
-    ]
-    assert (
-        alarm["Namespace"]
-        == TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
-    )
-    function = service.capitalize() if service in ("fetch", "sender") else f"{service.capitalize()}Receiver"
-    assert environment_of(function)["POWERTOOLS_SERVICE_NAME"] == {"Fn::Sub": f"${{AWS::StackName}}-{service}"}
-
-
-def test_the_metrics_alarmed_on_are_those_that_the_code_writes() -> None:
-    written = (ROOT / "layers/relay/conversion_relay/observability.py").read_text(encoding="utf-8")
-    watched = {
-        each["Properties"]["MetricName"]
-        for each in ALARMS.values()
-        if each["Properties"]["Namespace"] == "ConversionRelay"
-    }
-    assert [metric for metric in watched if f'"{metric}"' not in written] == []
-
-
-def test_operations_says_of_every_alarm_what_to_do() -> None:
-    table = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert [name for name in ALARMS if f"| `{name}` |" not in table] == []
-
-
-def test_a_sender_that_does_not_run_raises_an_alarm() -> None:
-    alarm = ALARMS["SenderNotRunningAlarm"]["Properties"]
-    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
-    assert alarm["Period"] * alarm["EvaluationPeriods"] > 3600  # the longest SendEvery
 
 
 # What is shipped -----------------------------------------------------------------------------------------------------
@@ -655,56 +613,3 @@ def test_requirements_of_the_layer_are_pinned_whole() -> None:
 def test_boto3_comes_from_the_runtime() -> None:
     pinned = Path(ROOT, "layers/dependencies/requirements.txt").read_text(encoding="utf-8")
     assert "boto" not in re.sub("#.*", "", pinned)
-
-
-# The rules themselves ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "problem"),
-    [
-        (("Globals", "Function", "Handler"), "app.handle", "has no function handle"),
-        (("Globals", "Function", "Handler"), "main.handler", "functions/sender/main.py does not exist"),
-        (("Resources", "Sender", "Metadata"), {}, "ships no bytecode"),
-        (("Resources", "Sender", "Properties", "LoggingConfig"), {}, "must name the log group SenderLogs"),
-        (("Resources", "Sender", "Properties", "Role"), "arn", "Role must be !GetAtt SenderRole.Arn"),
-        (("Resources", "Sender", "Properties", "Policies"), [], "statement by statement"),
-        (("Resources", "SenderLogs", "Properties"), {}, "no RetentionInDays"),
-        (("Resources", "SenderRole", "Properties", "ManagedPolicyArns"), [], "managed policies"),
-        (("Resources", "Queue", "Properties", "QueueName"), "events", "QueueName is fixed"),
-        (("Resources", "ShopifyBusPermission", "Properties", "FunctionName"), "relay", "FunctionName is fixed"),
-        (("Resources", "Sender", "Properties", "Events", "Run", "Properties", "OmitName"), False, "fixed name"),
-        (
-            ("Resources", "Outbox", "Properties", "Events", "Recorded", "Properties", "DestinationConfig"),
-            {},
-            "OnFailure",
-        ),
-        (("Resources", "BlockedAlarm", "Properties", "AlarmDescription"), "Blocked!", "what to do"),
-        (("Parameters", "PixelId", "AllowedPattern"), None, "takes any value"),
-        (("Parameters", "Unused"), {"MinValue": 1}, "nothing uses it"),
-    ],
-)
-def test_a_fault_in_the_template_is_found(path: tuple[str, ...], value: Any, problem: str) -> None:
-    template = copy.deepcopy(TEMPLATE)
-    place = template
-    for step in path[:-1]:
-        place = place[step]
-    if value is None:
-        del place[path[-1]]
-    else:
-        place[path[-1]] = value
-    assert any(problem in found for found in problems(template))
-
-
-@pytest.mark.parametrize(("part", "value"), [("Action", "dynamodb:*"), ("Resource", "*")])
-def test_a_wildcard_in_a_role_is_found(part: str, value: str) -> None:
-    template = copy.deepcopy(TEMPLATE)
-    template["Resources"]["SenderRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0][part] = value
-    assert any("wildcard" in found for found in problems(template))
-
-
-def test_an_sqs_batch_over_ten_without_a_window_is_found() -> None:
-    template = copy.deepcopy(TEMPLATE)
-    event = {"Type": "SQS", "Properties": {"BatchSize": 100}}
-    template["Resources"]["Sender"]["Properties"]["Events"]["Queue"] = event
-    assert any("MaximumBatchingWindowInSeconds" in found for found in problems(template))
