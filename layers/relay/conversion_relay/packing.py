@@ -13,8 +13,8 @@ and a byte that UTF-8 does not have marks each place::
     {"oppref":"T","user":{"emails_sha256":["D"]}}                       what is deflated; T, D: 0xFE, 0xFF
     2 bytes: how many threes, and these; 32 bytes                       what follows
 
-What is stored has to be readable for ever, so neither of them ever changes: a better dictionary is a new number, beside
-these. The relay writes with the newest and reads all.
+What is stored has to stay readable, so a form never changes, nor does its dictionary: a better one is a new number
+beside these. The relay writes the newest form and reads all.
 
 Packing loses nothing: what comes out is what went in, byte for byte (property P2). It says nothing about the packed
 bytes: another build of zlib may choose others for the same text. Nothing may therefore take two packed events for
@@ -84,7 +84,6 @@ _LEVEL: Final = 6
 _WINDOW: Final = -13
 _MEMORY: Final = 6
 _ANY_WINDOW: Final = -15
-
 
 _TOKEN_MARK: Final = b"\xfe"
 _DIGEST_MARK: Final = b"\xff"
