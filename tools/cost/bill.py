@@ -136,8 +136,9 @@ class Billing:
         if not self.design.without_outbox:
             found.append(("outbox", replace(measured.outbox[self.batch], times=1 / self.batch)))
         if self.design.one_by_one:
-            # A function that SQS starts for each event: it receives and deletes for it, and nothing waits in vain.
-            calls = [each for each in measured.send_one.calls if not each.waits_s]
+            # A function that SQS starts for each event: Lambda receives and deletes for it, nothing waits in vain, and
+            # a process keeps its key.
+            calls = [each for each in measured.send_one.calls if not each.waits_s and each.service != "ssm"]
             cpu_ms = max(measured.send_one.cpu_ms - measured.idle.cpu_ms, 0)
             found.append(("sender", replace(measured.send_one, calls=calls, cpu_ms=cpu_ms, times=1)))
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from tools.template import read
@@ -30,6 +31,11 @@ _MINUTES: Final = {"minute": 1, "hour": 60, "day": 1440}
 
 class UnknownParameter(ValueError):
     """The template has no such parameter; the text names it."""
+
+
+@cache
+def _template() -> Mapping[str, Any]:
+    return read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Choices:
     """
 
     def __init__(self, parameters: Mapping[str, str] | None = None, template: Mapping[str, Any] | None = None) -> None:
-        self._template = read() if template is None else template
+        self._template = _template() if template is None else template
         declared: Mapping[str, Any] = self._template["Parameters"]
         if unknown := set(parameters or {}) - set(declared):
             raise UnknownParameter(f"template.yaml has no parameter {', '.join(sorted(unknown))}.")

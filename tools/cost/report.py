@@ -15,8 +15,8 @@ from tools.cost.prices import assumptions, dated, price_list
 WIDTH: Final = 120
 _TITLES: Final[dict[Part, str]] = {
     "variable": "What each conversion causes",
-    "kept": "What is kept, and what leaves AWS (full after the ledger's TTL)",
-    "fixed": "What is there without any conversion, a month",
+    "kept": "What is kept (ledger full), what leaves AWS",
+    "fixed": "What is there without any conversion",
 }
 
 
@@ -66,7 +66,7 @@ def _lines(console: Console, bill: Bill, part: Part) -> None:
 
 def _totals(console: Console, bill: Bill) -> None:
     table = _table(show_header=False)
-    table.add_column(no_wrap=True, width=82)
+    table.add_column(no_wrap=True, width=88)
     table.add_column(justify="right", width=12)
     table.add_row(
         "[bold]A million conversions, all that each causes, at list price and with no allowance[/]",
@@ -75,7 +75,7 @@ def _totals(console: Console, bill: Bill) -> None:
     table.add_row("The same with what is kept and what leaves AWS", f"{bill.usd_per_million('variable', 'kept'):.2f}")
     table.add_row("Fixed, a month, with no allowance", f"{bill.usd('fixed'):.2f}")
     table.add_row(
-        "Fixed, a month, in an account with nothing else in it, less what AWS gives for ever", f"{fixed_paid(bill):.2f}"
+        "Fixed, a month, less what AWS gives for ever to an account with nothing else in it", f"{fixed_paid(bill):.2f}"
     )
     table.add_row("A month in all, with no allowance whatever", f"{bill.usd(*PARTS):.2f}")
     table.add_row("A month in all, in an account with nothing else in it", f"{sum(bill.paid().values()):.2f}")
@@ -89,7 +89,7 @@ def fixed_paid(bill: Bill) -> float:
 
 def _further(console: Console, billing: Billing) -> None:
     table = _table()
-    table.add_column("A further delivery, which brings no new conversion", no_wrap=True, width=82)
+    table.add_column("A further delivery, which brings no new conversion", no_wrap=True, width=88)
     table.add_column("a million", justify="right", width=12)
     for kind, usd in further(billing).items():
         table.add_row(_KINDS[kind], f"{usd:.2f}")
