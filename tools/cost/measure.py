@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from random import Random
 from statistics import mean, median
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ LEAST: Final = 60
 """Conversions that are counted at least, so that each row of the mix is there."""
 MOST: Final = 1_000
 """Conversions that one run of the sender is measured with at most: a batch."""
+BATCH: Final = 10
+"""Conversions that the outbox gets at once where only what it leaves in the queue matters."""
 REPEATS: Final = 12
 """Deliveries of each other kind, and empty runs of the sender."""
 RECEIVERS: Final = {"shopify": "functions/shopify", "stripe": "functions/stripe"}
@@ -167,10 +170,15 @@ class _Measuring:
                 images += self._service.inserted
                 self._service.inserted = []
         receive = [replace(_typical(works), times=shares[sample]) for sample, works in received.items()]
+        Random(1).shuffle(images)  # they came sample by sample
         outbox = {size: self._outbox(images, size) for size in batches}
-        self._outbox(images[:sent], min(100, sent))
-        events = [len(each["MessageBody"].encode()) for each in self._service.queued]
-        send = self._send(sent)
+        events: list[int] = []
+        runs: list[Work] = []
+        for start in range(0, len(images) - sent + 1, sent):
+            self._outbox(images[start : start + sent], BATCH, MOST)
+            events += [len(each["MessageBody"].encode()) for each in self._service.queued]
+            runs.append(self._send(sent))
+        send = _with_mean_writes(runs)
         self._receive(self._traffic.make(first[0], _now()))
         self._outbox(self._service.inserted, 1)
         one = self._send(1)
@@ -203,7 +211,7 @@ class _Measuring:
         for source in dict.fromkeys(row.source for row in self._rows):
             row = next(each for each in self._rows if each.source == source and each.kind == "new")
             self._receive(self._traffic.make(row, _now()))
-        self._outbox(self._service.inserted, 10)
+        self._outbox(self._service.inserted, BATCH)
         self._service.inserted = []
         self._send(len(self._service.queued))
         self._warming = False
@@ -233,11 +241,11 @@ class _Measuring:
             for row in rows
         ]
 
-    def _outbox(self, images: Sequence[Mapping[str, Any]], size: int) -> Work:
+    def _outbox(self, images: Sequence[Mapping[str, Any]], size: int, most: int = REPEATS) -> Work:
         """Hand images to the outbox in batches; one batch of this size on average. The queue holds what it sent."""
         self._service.queued.clear()
         works: list[Work] = []
-        for start in range(0, min(len(images), size * REPEATS), size):
+        for start in range(0, min(len(images), size * most), size):
             records = [{"eventName": "INSERT", "dynamodb": {"NewImage": each}} for each in images[start : start + size]]
             ran, calls = self._run("functions/outbox", {"Records": records})
             if len(records) == size or not works:
@@ -299,6 +307,14 @@ def _typical(works: Sequence[Work]) -> Work:
     """The median in CPU time, which other programs on the machine disturb least; the calls of the one in the middle."""
     middle = sorted(works, key=lambda each: each.cpu_ms)[len(works) // 2]
     return replace(middle, cpu_ms=median(each.cpu_ms for each in works))
+
+
+def _with_mean_writes(runs: Sequence[Work]) -> Work:
+    """A typical run; each end that it writes costs what such a write costs on average of all runs."""
+    writes = mean(each.writes for run in runs for each in run.calls if each.operation == "UpdateItem")
+    run = _typical(runs)
+    calls = [replace(each, writes=writes) if each.operation == "UpdateItem" else each for each in run.calls]
+    return replace(run, calls=calls)
 
 
 def _allotted(rows: Sequence[traffic.Row], many: int) -> list[tuple[traffic.Row, int]]:

@@ -35,7 +35,7 @@ class Call:
 
     service: str
     operation: str
-    writes: int = 0
+    writes: float = 0
     reads: float = 0.0
     requests: int = 0
     out_bytes: int = 0

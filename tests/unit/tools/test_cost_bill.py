@@ -177,3 +177,20 @@ def test_metrics_are_those_in_the_lines_of_the_log() -> None:
     )
 
     assert set(metrics_in(["no JSON", "[]", "{}", line, line])) == {("relay", "Sent"), ("relay", "Expired")}
+
+
+def test_a_sender_that_stops_early_makes_no_round_after_one_that_found_nothing() -> None:
+    # Given a run with a round that finds all, one that finds nothing, and one more in vain
+    run = replace(MEASURED.send, calls=[*MEASURED.send.calls, *EMPTY])
+    measured = replace(MEASURED, send=run)
+
+    # When it stops after the first in vain
+    long = Billing(Choices({"PixelId": "px_12345678"}), measured, MILLION)
+    short = replace(long, design=Design(stops_early=True))
+
+    # Then ten requests and a second of waiting are saved in each run
+    requests = [
+        next(line for line in each.bill().lines if line.what == "SQS: requests of the sender") for each in (long, short)
+    ]
+    assert requests[0].quantity - requests[1].quantity == pytest.approx(10 * MILLION / 100)
+    assert short.works()[-2][1].calls == MEASURED.send.calls
