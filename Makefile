@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz bench simulate faults coverage lint check fix build same deploy clean
+.PHONY: help setup demo up test fuzz bench simulate faults load coverage lint check fix build same deploy clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ simulate: setup ## Histories with crashes and faults, a million of them on two c
 
 faults: setup build/envs/faults/.made ## Deliveries while processes are killed and AWS and OpenAI fail; then count (DELIVERIES=… SEED=…)
 	@$(RUN) tools.faults $(if $(DELIVERIES),--deliveries $(DELIVERIES)) $(if $(SEED),--seed $(SEED))
+
+load: setup ## Rising rates of deliveries on the local AWS, latencies, and the books (RATES="10 20" SECONDS=10)
+	@$(RUN) tools.load $(if $(RATES),--rates $(RATES)) $(if $(SECONDS),--seconds $(SECONDS))
 
 lint: setup build/envs/sam/.made build/envs/security/.made ## Format, lint, types, template, security
 	$(RUN) ruff format --check .

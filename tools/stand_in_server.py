@@ -119,6 +119,9 @@ class _Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._handle()
 
+    def do_PUT(self) -> None:
+        self._handle()
+
     def log_message(self, *_: object) -> None:
         """Print nothing: a request line holds the pid."""
 

@@ -81,7 +81,10 @@ def test_no_function_writes_its_metrics_under_another_name() -> None:
 
 
 def test_the_metrics_alarmed_on_are_those_that_the_code_writes() -> None:
-    written = (ROOT / "layers/relay/conversion_relay/observability.py").read_text(encoding="utf-8")
+    written = "".join(
+        (ROOT / "layers/relay/conversion_relay" / f"{each}.py").read_text(encoding="utf-8")
+        for each in ("journal", "observability")
+    )
     watched = {
         each["Properties"]["MetricName"]
         for each in ALARMS.values()

@@ -24,6 +24,8 @@ from tools.faults.plan import Posting
 
 TIMEOUT_S: Final[Mapping[str, float]] = {"shopify": 5, "stripe": 10, "callrail": 10}
 """How long a platform waits for the answer. Shopify says 5 s, the others do not say."""
+PATIENCE_S: Final = 10.0
+"""How long those wait that are not named there."""
 NEVER_RETRY: Final = frozenset({"callrail"})
 WAVE: Final = 200
 """After so many new deliveries there is a lull, as there is in any shop. The sender gathers for up to 20 s while
@@ -172,9 +174,12 @@ def poster(urls: Mapping[str, str]) -> Callable[[str, Delivery], tuple[int, byte
 
     def post(source: str, delivery: Delivery) -> tuple[int, bytes]:
         address = addresses[source]
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=TIMEOUT_S[source])
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=TIMEOUT_S.get(source, PATIENCE_S)
+        )
         try:
-            connection.request(delivery.method, address.path, delivery.body, dict(delivery.headers))
+            path = f"{address.path}?{delivery.query}" if delivery.query else address.path
+            connection.request(delivery.method, path, delivery.body, dict(delivery.headers))
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
