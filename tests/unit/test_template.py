@@ -628,11 +628,6 @@ def test_the_metrics_alarmed_on_are_those_that_the_code_writes() -> None:
     assert [metric for metric in watched if f'"{metric}"' not in written] == []
 
 
-def test_operations_says_of_every_alarm_what_to_do() -> None:
-    table = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert [name for name in ALARMS if f"| `{name}` |" not in table] == []
-
-
 def test_a_sender_that_does_not_run_raises_an_alarm() -> None:
     alarm = ALARMS["SenderNotRunningAlarm"]["Properties"]
     assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
