@@ -107,6 +107,12 @@ def test_tenant_is_a_domain_or_nothing(domain: str, tenant: str | None) -> None:
 # One conversion -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("given", ["", "x" * 65, "mara.lindqvist@example.com", "two words", "e1a0788a\n{}", "é"])
+def test_what_is_no_delivery_id_is_none(given: str) -> None:
+    # Anybody may post to the address: what they write there must not get into the log of a refused delivery.
+    assert shopify.SOURCE.delivery_id(a_delivery("orders/create", ORDER, **{"x-shopify-webhook-id": given})) is None
+
+
 def test_key_and_id_are_the_orders_own() -> None:
     outcome = received(a_delivery("orders/create", ORDER))
 
