@@ -51,8 +51,8 @@ def header(delivery: Delivery, name: str) -> str | None:
 
 
 def delivery_id(delivery: Delivery) -> str | None:
-    """``X-Shopify-Webhook-Id``: the same on every retry of one delivery. It is a UUID; whatever else anybody writes there
-    is no id, and gets into no log.
+    """``X-Shopify-Webhook-Id``, a UUID: the same on every retry of one delivery. Whatever else anybody writes there is
+    no id, and gets into no log.
     """
     given = header(delivery, "webhook-id")
     return given if given is not None and _DELIVERY_ID.fullmatch(given) else None
