@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz bench simulate faults load coverage lint check fix build same deploy clean
+.PHONY: help setup demo up test fuzz bench simulate faults load coverage lint check fix build same deploy probe delete clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -47,6 +47,7 @@ lint: setup build/envs/sam/.made build/envs/security/.made ## Format, lint, type
 	$(RUN) mypy
 	$(SAM)python -m tools.lint_template
 	$(SAM)python -m tools.lint_security
+	$(SAM)cfn-lint tools/deploy_role.yaml
 	$(SAM)sam validate --lint
 
 coverage: setup ## Every branch of the rules is tested (all but what talks to AWS, which the integration tests run)
@@ -55,9 +56,10 @@ coverage: setup ## Every branch of the rules is tested (all but what talks to AW
 
 check: lint build same coverage test ## The whole gate: lint, sam build, coverage, tests
 
-fix: setup ## Format, and correct what ruff can
+fix: setup ## Format, correct what ruff can, draw the picture of the template anew
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
+	$(RUN) tools.draw_architecture
 
 build: build/envs/sam/.made ## Layers and functions for AWS, into .aws-sam/
 	@$(SAM)sam build
@@ -65,8 +67,15 @@ build: build/envs/sam/.made ## Layers and functions for AWS, into .aws-sam/
 same: setup build
 	@$(RUN) tools.package .aws-sam/build
 
+# CONFIRM=no: do not ask, whatever samconfig.toml says. ROLE_ARN: the role that CloudFormation works with (docs/deploying.md).
 deploy: build ## Deploy to your AWS account, as samconfig.toml says for ENV=dev (or ENV=prod)
-	@$(SAM)sam deploy --config-env $(ENV)
+	@$(SAM)sam deploy --config-env $(ENV) $(if $(filter no,$(CONFIRM)),--no-confirm-changeset) $(if $(ROLE_ARN),--role-arn $(ROLE_ARN))
+
+probe: setup ## Do the deployed addresses of ENV answer, and refuse what is not signed?
+	@$(RUN) tools.probe $(ENV)
+
+delete: setup build/envs/sam/.made ## Delete the stack of ENV (asks first), and say what stays and how to delete that
+	@$(RUN) tools.removal $(ENV) --sam $(SAM)sam
 
 clean: ## Remove everything that was installed or built here
 	rm -rf build .aws-sam .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

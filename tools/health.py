@@ -303,7 +303,7 @@ def _about_parked(health: Health, options: str) -> Iterable[Step]:
     held = health.deliveries
     if held:
         yield Step(
-            f"{count(len(held), 'delivery is', 'deliveries are')} parked: correct the cause (docs/operations.md, "
+            f"{count(len(held), 'delivery is', 'deliveries are')} parked: correct the cause (docs/replaying.md, "
             f"Parked deliveries), then run 'relay replay parked{options}'. OpenAI takes what is under 7 days old; the "
             f"oldest is deleted in {span(held[0].left_ms(health.now_ms))}."
         )

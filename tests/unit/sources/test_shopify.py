@@ -107,6 +107,12 @@ def test_tenant_is_a_domain_or_nothing(domain: str, tenant: str | None) -> None:
 # One conversion -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("given", ["", "x" * 65, "mara.lindqvist@example.com", "two words", "e1a0788a\n{}", "é"])
+def test_what_is_no_delivery_id_is_none(given: str) -> None:
+    # Anybody may post to the address: what they write there must not get into the log of a refused delivery.
+    assert shopify.SOURCE.delivery_id(a_delivery("orders/create", ORDER, **{"x-shopify-webhook-id": given})) is None
+
+
 def test_key_and_id_are_the_orders_own() -> None:
     outcome = received(a_delivery("orders/create", ORDER))
 
@@ -227,6 +233,55 @@ def test_privacy_request_without_a_delivery_id_is_known_by_its_content() -> None
     assert first.key == second.key == f"privacy#shopify:{hashlib.sha256(delivery.body).hexdigest()}"
     (request,) = ledger.requests.values()
     assert (request.kind, request.subjects) == ("give_out", ("shopify:7", "shopify:1"))
+
+
+ASKED = {"shop_domain": "a.myshopify.com", "customer": {"id": 1}, "orders_requested": [7], "data_request": {"id": 9}}
+REDACT = {"shop_domain": "a.myshopify.com", "customer": {"id": 1}, "orders_to_redact": [7]}
+CLOSED = {"shop_id": 1, "shop_domain": "a.myshopify.com"}
+
+
+@pytest.mark.parametrize(
+    ("topic", "body"),
+    [
+        ("shop/redact", ORDER),
+        ("shop/redact", CART),
+        ("shop/redact", ASKED),
+        ("shop/redact", REDACT),
+        ("customers/redact", ORDER),
+        ("customers/redact", ASKED),
+        ("customers/redact", CLOSED),
+        ("customers/data_request", ORDER),
+        ("customers/data_request", REDACT),
+    ],
+)
+def test_a_signed_body_sent_again_under_the_topic_of_a_privacy_request_erases_nothing(
+    topic: str, body: dict[str, Any]
+) -> None:
+    # Given a body that Shopify has signed for another topic, and headers that anybody can write
+    ledger = InMemoryLedger()
+
+    outcome = received(a_delivery(topic, body, **{"x-shopify-shop-domain": "a.myshopify.com"}), ledger)
+
+    assert ledger.requests == {}
+    assert outcome.kind == "parked"
+    assert outcome.reason in ("privacy_topic_unproved", "person_missing")
+
+
+@pytest.mark.parametrize(
+    ("topic", "body", "kind"),
+    [
+        ("customers/data_request", ASKED, "give_out"),
+        ("customers/redact", REDACT, "erase_person"),
+        ("shop/redact", CLOSED, "erase_tenant"),
+    ],
+)
+def test_a_privacy_request_is_noted_for_the_shop_that_its_body_names(
+    topic: str, body: dict[str, Any], kind: str
+) -> None:
+    ledger = InMemoryLedger()
+    received(a_delivery(topic, body, **{"x-shopify-shop-domain": "another.myshopify.com"}), ledger)
+    (request,) = ledger.requests.values()
+    assert (request.kind, request.tenant) == (kind, "a.myshopify.com")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from conversion_relay import identity, timestamps
@@ -11,7 +11,7 @@ from conversion_relay.delivery import Ignored, NotUnderstood, PrivacyRequest, Re
 from conversion_relay.payload import text, value_at
 from conversion_relay.sources.shopify.event import NAME, Received, conversion
 from conversion_relay.sources.shopify.payload import exact_id, person
-from conversion_relay.sources.shopify.signature import delivery_id, domain, tenant
+from conversion_relay.sources.shopify.signature import delivery_id, domain
 
 PRIVACY_TOPICS: Final = ("customers/data_request", "customers/redact", "shop/redact")
 
@@ -88,6 +88,7 @@ def privacy_request(kind: Any) -> Callable[[Received], Result]:
     def request(received: Received) -> Result:
         """A mandatory privacy topic: what is held about the person or the shop is given out or deleted."""
         body = received.body
+        shop = _shop_named_in(body, kind)
         person = value_at(body, "customer")
         customer_id = exact_id(person, "Customer")
         orders = value_at(body, "orders_to_redact") or value_at(body, "orders_requested")
@@ -97,8 +98,7 @@ def privacy_request(kind: Any) -> Callable[[Received], Result]:
             if (order_id := exact_id({"id": each}, "Order")) is not None
         ]
         digests = (identity.email(value_at(person, "email")), identity.phone(value_at(person, "phone")))
-        shop = domain(text(body, "shop_domain")) or tenant(received.delivery)
-        if shop is None or (kind != "erase_tenant" and customer_id is None and not any(digests) and not order_ids):
+        if kind != "erase_tenant" and customer_id is None and not any(digests) and not order_ids:
             raise NotUnderstood("person_missing", "the privacy request names neither a customer nor an order")
         request_id = delivery_id(received.delivery) or hashlib.sha256(received.delivery.body).hexdigest()
         return PrivacyRequest(
@@ -110,3 +110,26 @@ def privacy_request(kind: Any) -> Callable[[Received], Result]:
         )
 
     return request
+
+
+# What the signed body of each of these topics never has (Shopify: "Privacy law compliance", the payloads).
+_NEVER_IN: Final[Mapping[str, Sequence[str]]] = {
+    "give_out": ("orders_to_redact",),
+    "erase_person": ("orders_requested", "data_request"),
+    "erase_tenant": ("customer", "orders_to_redact", "orders_requested", "data_request"),
+}
+
+
+def _shop_named_in(body: Mapping[str, Any], kind: str) -> str:
+    """The shop that the signed body of a privacy request names.
+
+    Shopify signs the body and no header, so topic and shop of the headers are claims only: whoever has got hold of any
+    signed delivery could send it again as ``shop/redact`` and have a shop's ledger erased. So the body must say it.
+
+    Raises:
+        NotUnderstood: the body names no shop, or is that of another topic.
+    """
+    shop = domain(text(body, "shop_domain"))
+    if shop is None or any(name in body for name in _NEVER_IN[kind]):
+        raise NotUnderstood("privacy_topic_unproved", "the topic is a privacy request, but the signed body is of none")
+    return shop

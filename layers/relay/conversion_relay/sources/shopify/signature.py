@@ -14,6 +14,7 @@ from typing import Final
 
 from conversion_relay.delivery import Delivery, Refused
 
+_DELIVERY_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DOMAIN: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -50,8 +51,11 @@ def header(delivery: Delivery, name: str) -> str | None:
 
 
 def delivery_id(delivery: Delivery) -> str | None:
-    """``X-Shopify-Webhook-Id``: the same on every retry of one delivery."""
-    return header(delivery, "webhook-id")
+    """``X-Shopify-Webhook-Id``, a UUID: the same on every retry of one delivery. Whatever else anybody writes there is
+    no id, and gets into no log.
+    """
+    given = header(delivery, "webhook-id")
+    return given if given is not None and _DELIVERY_ID.fullmatch(given) else None
 
 
 def tenant(delivery: Delivery) -> str | None:
