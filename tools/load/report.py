@@ -14,16 +14,16 @@ from rich.table import Table
 
 from tools.load.trial import Result
 
-BAR: Final = 24
+BAR: Final = 16
 
 
 def show(console: Console, result: Result) -> None:
     """The table of the steps, the books, and what the handlers do alone."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in ("asked/s", "answered/s", "p50", "p95", "p99", "max", "throttled"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=9)
     table.add_column("p95, drawn", width=BAR)
-    table.add_column("answers", no_wrap=True)
+    table.add_column("answers")
     longest = max(step.latency_s(0.95) for step in result.steps)
     for step in result.steps:
         table.add_row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -29,8 +30,10 @@ SECONDS: Final = 10.0
 MOST_DELIVERIES: Final = 5_000
 MOST_SECONDS: Final = 120.0
 """Of all steps together: the trial is meant to be over in three minutes."""
-CONCURRENCY: Final = 12
-"""Functions at work at once that the local AWS allows, each a process; above it, it says 429 as AWS does."""
+CONCURRENCY: Final = 3 * (os.cpu_count() or 1)
+"""Functions at work at once that the local AWS allows, each a process; above it, it says 429 as AWS does. More of them
+on so many cores only make one another late: each that is added has to start, which takes a second of a core.
+"""
 DRAINED_WITHIN_S: Final = 90
 WARM: Final = 2
 """Deliveries at once of each sample before the first step: processes have to start, which is not what is measured."""
@@ -133,6 +136,7 @@ def run(
     seconds: float = SECONDS,
     *,
     seed: int = 1,
+    alone: int = IN_PROCESS,
     say: Say = print,
     look: Callable[[Step], None] = lambda _: None,
 ) -> Result:
@@ -142,6 +146,7 @@ def run(
         rates: deliveries a second, a step each.
         seconds: that a step lasts.
         seed: of the order of deliveries and of when they come.
+        alone: deliveries that the handlers are measured with in this process.
         say: is told in a few words what goes on.
         look: is shown each step when it is over.
 
@@ -171,7 +176,7 @@ def run(
             )
         requests = len(stand_in.requests())
     say("The handlers alone …")
-    mix = list(Traffic(secrets, seed).deliveries(IN_PROCESS, datetime.now(UTC)))
+    mix = list(Traffic(secrets, seed).deliveries(alone, datetime.now(UTC)))
     return Result(steps, len(warming), books, requests, draining_s, throughput(mix, secrets))
 
 
