@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from conversion_relay import event_bus
 from conversion_relay.circuit import Circuit
+from conversion_relay.journal import PLAIN
 from conversion_relay.ledger import Ledger, LedgerUnavailable
 from conversion_relay.settings import BadSetting, DeliveryMode
 from tools.deployment import Deployment
@@ -140,8 +141,8 @@ def line_in(message: str, at_ms: int) -> Line | None:
         at_ms=at_ms,
         source=text("source"),
         outcome=text("outcome"),
-        reason=text("reason"),
-        detail=text("message"),
+        reason=text("reason") or text("outcome"),
+        detail=text("message") or PLAIN.get(text("outcome"), ""),
         key=text("key"),
         also=texts("also"),
         about=texts("about"),

@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 
+from conversion_relay import journal
 from conversion_relay.ledger import conversions_in, fetches_in
-from conversion_relay.observability import logger
 from conversion_relay.queue import Queue
 from conversion_relay.settings import Settings
 
@@ -19,7 +19,6 @@ queue = Queue(sqs, settings.queue_url)
 fetch_queue = Queue(sqs, settings.fetch_queue_url)
 
 
-@logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: object) -> None:  # noqa: ARG001 - Lambda's signature
     images = [record["dynamodb"]["NewImage"] for record in event["Records"]]
     conversions, fetches = conversions_in(images), fetches_in(images)
@@ -27,4 +26,4 @@ def handler(event: dict[str, Any], context: object) -> None:  # noqa: ARG001 - L
     queue.forward(conversions, now_ms)
     if settings.fetch_queue_url:  # without one, fetching was switched off meanwhile; the stream must go on
         fetch_queue.forward(fetches, now_ms)
-    logger.info("forwarded to the queue", extra={"conversions": len(conversions), "fetches": len(fetches)})
+    journal.forwarded(len(conversions), len(fetches))

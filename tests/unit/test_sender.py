@@ -1,6 +1,7 @@
 """One run of the sender: what goes out, what ends how, and what stays where it is. Properties P1, P2 and P4."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_happy_path(over_http: Any, stand_in: StandIn) -> None:
     assert [kept["event"] for kept in stand_in.events()] == [an_order(number) for number in range(3)]
     assert world.ledger.ends == {key(number): [("sent", "accepted by OpenAI")] for number in range(3)}
     assert world.queue.held == {}
-    assert run == Run(received=3, sent=3, requests=1)
+    assert run == Run(received=3, sent=3, requests=1, by_source={"shopify": Counter(sent=3)})
 
 
 def test_validate_mode_says_that_nothing_was_counted() -> None:

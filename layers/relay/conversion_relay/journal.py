@@ -1,6 +1,6 @@
 """The journal: one line of JSON for each delivery, which is its log line and its metric at once.
 
-Each line is a record in CloudWatch's embedded metric format, where the outcome has a metric, so that its bytes are
+Where the outcome has a metric the line is a record in CloudWatch's embedded metric format too, so that its bytes are
 written and paid for once. It is written past the logger: no log level may filter a metric away, and nothing of a logger
 has to be loaded before a webhook is answered.
 
@@ -23,19 +23,20 @@ from conversion_relay.event import match_keys
 if TYPE_CHECKING:
     from conversion_relay.delivery import Delivery, Outcome, Source
 
-_METRIC: Final = {
-    "recorded": "Recorded",
-    "ignored": "Ignored",
-    "handshake": "Ignored",
-    "parked": "Parked",
-    "refused": "Refused",
-}
-"""Each is paid for by the hour, so outcomes that nobody is woken by have their line only."""
+_METRIC: Final = {"ignored": "Ignored", "handshake": "Ignored", "parked": "Parked", "refused": "Refused"}
+"""Each is paid for by the hour, so outcomes that nobody is woken by have their line only. What was recorded the outbox
+counts, for many conversions at once; in shadow mode it hears of none, and they are counted here.
+"""
 _LEVEL: Final = {"parked": "ERROR", "failed": "ERROR", "refused": "WARNING"}
+PLAIN: Final = {"recorded": "a new conversion", "duplicate": "this conversion is recorded already"}
+"""What the usual outcomes mean. Nearly every line is of these, so the words and all else that goes without saying stay
+out of it: level INFO, status 200, a reason that is the outcome's own name.
+"""
 
 
 def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
     """The line of a delivery, and its metric."""
+    subject = (outcome.key or "").partition("#")[2]
     _write(
         outcome,
         {
@@ -44,12 +45,12 @@ def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
             "tenant": source.tenant(delivery),
             "topic": outcome.topic,
             "outcome": outcome.kind,
-            "reason": outcome.reason,
+            "reason": outcome.reason if outcome.reason != outcome.kind else None,
             "key": outcome.key,
             "also": outcome.also,
-            "about": outcome.about,
+            "about": tuple(each for each in outcome.about if each != subject),
             "match": _match_keys(outcome),
-            "http": outcome.http,
+            "http": outcome.http if outcome.http != 200 else None,
             "bytes": len(delivery.body),
         },
     )
@@ -63,6 +64,14 @@ def unaddressed(delivery: Delivery, outcome: Outcome) -> None:
     )
 
 
+def forwarded(conversions: int, fetches: int) -> None:
+    """The line of a batch that the outbox has put on its queues."""
+    line: dict[str, Any] = {"message": "forwarded to the queue"}
+    if fetches:
+        line["fetches"] = fetches
+    _print(line | counted("Recorded", conversions) if conversions else line)
+
+
 def _match_keys(outcome: Outcome) -> str | None:
     """By what the recorded event can be matched: for the share of each among all conversions."""
     event = outcome.event
@@ -70,10 +79,19 @@ def _match_keys(outcome: Outcome) -> str | None:
 
 
 def _write(outcome: Outcome, fields: Mapping[str, Any]) -> None:
-    line = {"level": _LEVEL.get(outcome.kind, "INFO"), "message": outcome.detail}
+    line: dict[str, Any] = {}
+    if outcome.kind in _LEVEL:
+        line["level"] = _LEVEL[outcome.kind]
+    if outcome.detail != PLAIN.get(outcome.kind):
+        line["message"] = outcome.detail
     line |= {name: value for name, value in fields.items() if value is not None and value != ()}
-    if metric := _METRIC.get(outcome.kind):
-        line |= counted(metric, 1 + len(outcome.also))
+    metric = _METRIC.get(outcome.kind)
+    if outcome.kind == "recorded" and os.environ.get("DELIVERY_MODE") == "shadow":
+        metric = "Recorded"
+    _print(line | counted(metric, 1 + len(outcome.also)) if metric else line)
+
+
+def _print(line: Mapping[str, Any]) -> None:
     sys.stdout.write(_ENCODER.encode(line) + "\n")  # in one piece: threads of a test may write at the same time
     sys.stdout.flush()
 
@@ -86,7 +104,7 @@ def counted(metric: str, value: int) -> dict[str, Any]:
     directive = {
         "Namespace": os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "ConversionRelay"),
         "Dimensions": [["service"]],
-        "Metrics": [{"Name": metric, "Unit": "Count"}],
+        "Metrics": [{"Name": metric}],
     }
     return {
         "_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]},

@@ -236,7 +236,7 @@ class Ledger:
             "TableName": self._table,
             "Item": {
                 "pk": {"S": f"memory#{memory.key}"},
-                "facts": {"S": json.dumps(memory.facts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)},
+                "facts": {"B": packing.pack(_json(memory.facts))},
                 "version": {"S": memory.version},
                 "expires_at": {"N": str(now_ms // 1000 + memory.ttl_days * DAY_S)},
                 **({"tenant": {"S": tenant}} if tenant else {}),
@@ -261,8 +261,8 @@ class Ledger:
             item = self._client.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True).get("Item")
         if item is None or int(item["expires_at"]["N"]) <= now_ms // 1000:
             return None
-        if "facts" in item:
-            return {**json.loads(item["facts"]["S"]), "version": item["version"]["S"]}
+        if (facts := facts_in(item)) is not None:
+            return {**json.loads(facts), "version": item["version"]["S"]}
         event = event_in(item)
         return None if event is None else json.loads(event)
 
@@ -282,7 +282,7 @@ class Ledger:
         item = {
             "pk": {"S": f"fetch#{fetch.key}"},
             "status": {"S": TO_FETCH},
-            "fetch": {"S": json.dumps(fetch.facts, separators=(",", ":"), sort_keys=True)},
+            "fetch": {"S": _json(fetch.facts)},
             **({"tenant": {"S": tenant}} if tenant else {}),
         }
         return self._put_once(item, now_ms, "note what to fetch")
@@ -419,9 +419,22 @@ def event_in(item: Mapping[str, Any]) -> str | None:
     Raises:
         LedgerUnavailable: there is one, and this version of the relay cannot read it.
     """
+    return _text_in(item, "event")
+
+
+def facts_in(item: Mapping[str, Any]) -> str | None:
+    """The JSON of what a memory holds; None in an item that is none.
+
+    Raises:
+        LedgerUnavailable: there is one, and this version of the relay cannot read it.
+    """
+    return _text_in(item, "facts")
+
+
+def _text_in(item: Mapping[str, Any], attribute: str) -> str | None:
     key = item.get("pk", {}).get("S")
     try:
-        match item.get("event"):
+        match item.get(attribute):
             case None:
                 return None
             case {"B": bytes() as packed}:  # as the client gives it
@@ -431,8 +444,12 @@ def event_in(item: Mapping[str, Any]) -> str | None:
             case {"S": str() as text}:  # as versions before packing stored it: such items live for ``LedgerTtlDays``
                 return text
     except ValueError as error:
-        raise LedgerUnavailable(f"the event of the ledger item {key} cannot be read: {error}") from error
-    raise LedgerUnavailable(f"the ledger item {key} is none of a conversion")
+        raise LedgerUnavailable(f"the {attribute} of the ledger item {key} cannot be read: {error}") from error
+    raise LedgerUnavailable(f"the ledger item {key} holds an {attribute} of another form")
+
+
+def _json(facts: Mapping[str, Any]) -> str:
+    return json.dumps(facts, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def conversions_in(images: Sequence[Mapping[str, Any]]) -> list[Outgoing]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from conversion_relay import event_bus, identity
 from conversion_relay.delivery import PrivacyRequest
-from conversion_relay.ledger import event_in
+from conversion_relay.ledger import event_in, facts_in
 from conversion_relay.parking import delivery_in
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _concerns(item: Mapping[str, Any], request: PrivacyRequest) -> bool:
         return tenant == request.tenant
     if subject in request.subjects:
         return True
-    held: str = (event_in(item) or "") + item.get("facts", {}).get("S", "")
+    held: str = (event_in(item) or "") + (facts_in(item) or "")
     return any(digest in held for digest in request.digests)
 
 

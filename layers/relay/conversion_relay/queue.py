@@ -92,9 +92,11 @@ class Queue:
             )
 
     def drain(self, most: int) -> list[Message]:
-        """Receive up to ``most`` messages with parallel receives; an empty list when the queue seems empty.
+        """Receive up to ``most`` messages with parallel receives; fewer when the queue seems empty after them.
 
-        It ends after 20 s with what there is: a trickle of new messages must not keep it from sending.
+        When most receives of a round have waited and come back with nothing, there is no more: to wait for that once
+        again, in vain, would be most of what a run costs. It also ends after 20 s with what there is: a trickle of new
+        messages must not keep it from sending.
 
         Raises:
             QueueUnavailable: no receive was answered.
@@ -106,13 +108,13 @@ class Queue:
             while len(messages) < most and time.monotonic() < give_up:
                 missing = min(most - len(messages), receives * BATCH)
                 rounds = [pool.submit(self._receive, min(BATCH, missing - asked)) for asked in range(0, missing, BATCH)]
-                arrived, error = _gathered(rounds)
+                arrived, is_empty, error = _gathered(rounds)
                 if error is not None and not arrived:
                     if messages:
                         break
                     raise QueueUnavailable(f"SQS could not hand out messages ({_cause(error)})") from error
                 messages += arrived
-                if not arrived:
+                if is_empty:
                     break
         return messages
 
@@ -214,15 +216,20 @@ def _batches(conversions: Sequence[tuple[str, str, int]]) -> Iterator[list[tuple
         yield batch
 
 
-def _gathered(rounds: Iterable[Any]) -> tuple[list[Message], Exception | None]:
+def _gathered(rounds: Iterable[Any]) -> tuple[list[Message], bool, Exception | None]:
+    """The messages of parallel receives, whether most of them found none, and an error if there was one."""
     messages: list[Message] = []
+    found, in_vain = 0, 0
     failure: Exception | None = None
     for each in rounds:
         try:
-            messages += each.result()
+            received = each.result()
         except (ClientError, BotoCoreError) as error:
             failure = error
-    return messages, failure
+        else:
+            messages += received
+            found, in_vain = found + bool(received), in_vain + (not received)
+    return messages, in_vain > found, failure
 
 
 def _key_in(message: Any) -> str:

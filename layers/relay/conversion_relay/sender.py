@@ -202,14 +202,15 @@ class Sender:
         while not self.run.stopped and self.remaining_ms() > TIME_FOR_ONE_BATCH_MS:
             try:
                 probes = self._circuit is not None and self._in_doubt is None
-                messages = self.queue.drain(PROBE_EVENTS if probes else MAX_EVENTS)
+                most = PROBE_EVENTS if probes else MAX_EVENTS
+                messages = self.queue.drain(most)
             except QueueUnavailable as error:
                 self.run.retry = str(error)
                 return
-            if not messages:
-                break
             self.run.received += len(messages)
             self._deliver(self._fresh(self._final(messages)))
+            if 2 * len(messages) < most:
+                break  # the queue seemed empty after these
         if self._in_doubt is not None and self._circuit is not None and not self.run.stopped:
             self._stop(self._in_doubt)
 
