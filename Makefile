@@ -22,7 +22,7 @@ demo: setup ## Signed webhooks become events that a stand-in for OpenAI accepts:
 up: setup ## The same, but it stays: addresses to send your own deliveries to, until Ctrl-C
 	@$(RUN) tools.demo --stay
 
-test: setup build/envs/faults/.made ## All tests, on the local AWS
+test: setup build/envs/faults/.made build/envs/runtime/.made ## All tests, on the local AWS
 	@$(RUN) pytest -n 2 --dist loadfile
 
 fuzz: setup ## Break deliveries for minutes, with a new seed each time (SEED=… repeats one, MUTATIONS=… how often each)
@@ -89,6 +89,11 @@ clean: ## Remove everything that was installed or built here
 build/envs/%/.made: pyproject.toml tools/find_python
 	@echo "Installing $* into build/envs (once, 10 to 80 s) …"
 	@$(call environment,build/envs/$*,--group $*)
+
+# Whole in the list, so that of the SAM CLI only its wheel comes, for a program in it, and not the 300 MB that it needs.
+build/envs/runtime/.made: pyproject.toml tools/find_python
+	@echo "Installing runtime into build/envs (once, about 20 s) …"
+	@$(call environment,build/envs/runtime,--no-deps --group runtime)
 
 # The newest pip first: dependency groups are young.
 define environment

@@ -30,6 +30,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
@@ -56,6 +57,8 @@ ROOM: Final = 4 << 30
 """Bytes that have to be free there, or the functions' code is laid on the disk: about 50 MB for each process."""
 
 Say = Callable[[str], None]
+
+_WAIT: Final[Any] = {"Delay": 0.2, "MaxAttempts": DEPLOY_TIMEOUT_S * 5}
 
 # Runs in the emulator's interpreter. When the process that started it is gone, however it went, its end of the pipe on
 # standard input closes: then the emulator ends its process group, which is itself and the functions it runs.
@@ -205,33 +208,41 @@ class LocalAws:
 
     def open(self, request: urllib.request.Request | str, timeout: float) -> Any:
         """``urllib.request.urlopen`` without a proxy, trusting the emulator's certificate."""
+        return self._opener.open(request, timeout=timeout)
+
+    @cached_property
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """Made once: to read the system's certificates takes longer than a request."""
         handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
         if self.certificate:
             handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=self.certificate)))
-        return urllib.request.build_opener(*handlers).open(request, timeout=timeout)
+        return urllib.request.build_opener(*handlers)
 
     def deploy(
         self,
         stack_name: str = "relay",
         parameters: Mapping[str, str] | None = None,
         secrets: Mapping[str, str | Sequence[str]] | None = None,
+        tree: Path = ROOT,
     ) -> Stack:
         """Build and deploy template.yaml through CloudFormation; a stack of that name is updated.
 
         Args:
             stack_name: stacks of different names stand side by side.
-            parameters: of the template, by name.
+            parameters: of the template, by name. An update takes only these: one left out has its default again.
             secrets: ``openai`` is the Conversions API key; any other is a source with its signing secret, or two.
+            tree: the sources to build and deploy, such as those of another version.
 
         Raises:
-            LocalAwsFailed: when a resource cannot be made, or a parameter is refused; the text says which and why.
+            LocalAwsFailed: when a resource cannot be made, or a parameter is refused; the text says which and why. An
+                update that fails is rolled back by then, as on AWS.
             package.BuildFailed: when a layer or function cannot be built.
         """
-        built = self._build()
+        built = self._build(tree)
         if unknown := set(parameters or {}) - set(built.template["Parameters"]):
             raise LocalAwsFailed(f"template.yaml has no parameter {', '.join(sorted(unknown))}.")
         self._say(f"Deploying template.yaml as stack {stack_name!r} …")
-        self._put_secrets(stack_name, secrets or {})
+        self.put_secrets(stack_name, secrets or {})
         template = built.template_in(self._upload(built))
         for kind in _NOT_THERE:
             for name in of_type(template, kind):
@@ -242,12 +253,36 @@ class LocalAws:
             self._allow_batches(stack)
         return stack
 
-    def _build(self) -> package.Package:
+    def delete(self, stack_name: str) -> None:
+        """Delete a stack, and wait until it is gone. What its template retains stays.
+
+        Raises:
+            LocalAwsFailed: when a resource cannot be deleted; the text says which and why.
+        """
+        cloudformation = self.client("cloudformation")
+        cloudformation.delete_stack(StackName=stack_name)
+        try:
+            cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack_name, WaiterConfig=_WAIT)
+        except WaiterError:
+            raise LocalAwsFailed(f"Stack {stack_name!r} was not deleted. {self._first_failure(stack_name)}") from None
+
+    def put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
+        """Store secrets of a stack in the Parameter Store, over what is there: as ``deploy`` takes them, one a line."""
+        for name, secret in secrets.items():
+            leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{secret_name(name)}"
+            self.client("ssm").put_parameter(
+                Name=f"/{stack_name}/{leaf}",
+                Type="SecureString",
+                Value=secret if isinstance(secret, str) else "\n".join(secret),
+                Overwrite=True,
+            )
+
+    def _build(self, tree: Path) -> package.Package:
         interpreter = package.Interpreter.at(_python())
         if interpreter.version != "3.13":
             self._say(f"Using Python {interpreter.version}: there is no 3.13, the version on AWS, on this machine.")
         with _only_one_at_a_time("packages"):
-            return package.build(interpreter)
+            return package.build(interpreter, tree)
 
     def _upload(self, built: package.Package) -> str:
         s3 = self.client("s3")
@@ -261,16 +296,6 @@ class LocalAws:
         key = f"{stack_name}.template.json"
         self.client("s3").put_object(Bucket=PACKAGE_BUCKET, Key=key, Body=json.dumps(template).encode())
         return f"https://s3.{REGION}.amazonaws.com/{PACKAGE_BUCKET}/{key}"
-
-    def _put_secrets(self, stack_name: str, secrets: Mapping[str, str | Sequence[str]]) -> None:
-        for name, secret in secrets.items():
-            leaf = "openai-conversions-key" if name == "openai" else f"signing-secrets/{secret_name(name)}"
-            self.client("ssm").put_parameter(
-                Name=f"/{stack_name}/{leaf}",
-                Type="SecureString",
-                Value=secret if isinstance(secret, str) else "\n".join(secret),
-                Overwrite=True,
-            )
 
     def _create_or_update(self, stack_name: str, template_url: str, parameters: Mapping[str, str]) -> None:
         cloudformation = self.client("cloudformation")
@@ -287,7 +312,7 @@ class LocalAws:
             else:
                 cloudformation.create_stack(**wanted)
                 waiter = cloudformation.get_waiter("stack_create_complete")
-            waiter.wait(StackName=stack_name, WaiterConfig={"Delay": 0.2, "MaxAttempts": DEPLOY_TIMEOUT_S * 5})
+            waiter.wait(StackName=stack_name, WaiterConfig=_WAIT)
         except ClientError as refused:
             message = refused.response["Error"]["Message"]
             if "No updates are to be performed" not in message:

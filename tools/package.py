@@ -27,8 +27,8 @@ from typing import Any, Final
 from tools.template import ROOT, code_property, read
 
 PACKAGES: Final = ROOT / "build" / "packages"
-RULES: Final = ROOT / "tools" / "build.mk"
-CHECKS_OF_PLATFORMS: Final = ROOT / "layers" / "relay" / "conversion_relay" / "sources" / "custom"
+RULES: Final = Path("tools", "build.mk")
+CHECKS_OF_PLATFORMS: Final = Path("layers", "relay", "conversion_relay", "sources", "custom")
 _FORGET_AFTER_S: Final = 24 * 3600
 
 
@@ -66,15 +66,17 @@ class Package:
         return template
 
 
-def build(interpreter: Interpreter) -> Package:
+def build(interpreter: Interpreter, tree: Path = ROOT) -> Package:
     """Build every layer and function of template.yaml for ``interpreter``; from the cache what has not changed.
+
+    ``tree``: the sources, this project's own or a copy of another version.
 
     Raises:
         BuildFailed: when one cannot be built.
     """
-    template = read()
+    template = read(tree / "template.yaml")
     places = {
-        name: ROOT / resource["Properties"][place]
+        name: tree / resource["Properties"][place]
         for name, resource in template["Resources"].items()
         if (place := code_property(resource))
     }
@@ -83,17 +85,17 @@ def build(interpreter: Interpreter) -> Package:
         if time.time() - unused.stat().st_mtime > _FORGET_AFTER_S:
             unused.unlink(missing_ok=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        zips = pool.map(lambda name: _zip(name, places[name], interpreter), places)
+        zips = pool.map(lambda name: _zip(name, tree, places[name], interpreter), places)
         return Package(template, dict(zip(places, zips, strict=True)))
 
 
-def _zip(name: str, folder: Path, interpreter: Interpreter) -> Path:
+def _zip(name: str, tree: Path, folder: Path, interpreter: Interpreter) -> Path:
     settings = {
         "LAMBDA_PYTHON": str(interpreter.path),
         "LAMBDA_PYTHON_VERSION": interpreter.version,
         **({} if _runs_lambda_wheels() else {"PROCESSORS": ""}),
     }
-    target = PACKAGES / f"{name}-{_digest(folder, settings)}.zip"
+    target = PACKAGES / f"{name}-{_digest(tree, folder, settings)}.zip"
     if target.exists():
         target.touch()
         return target
@@ -113,7 +115,7 @@ def _zip(name: str, folder: Path, interpreter: Interpreter) -> Path:
             check=False,
         )
         if made.returncode:
-            raise BuildFailed(f"{name} could not be built from {folder.relative_to(ROOT)}/:\n{made.stderr.strip()}")
+            raise BuildFailed(f"{name} could not be built from {folder.relative_to(tree)}/:\n{made.stderr.strip()}")
         zipped = Path(scratch, "zip")
         _write_zip(zipped, artifacts)
         return zipped.replace(target)
@@ -123,11 +125,11 @@ def _runs_lambda_wheels() -> bool:
     return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
-def _digest(folder: Path, settings: Mapping[str, str]) -> str:
+def _digest(tree: Path, folder: Path, settings: Mapping[str, str]) -> str:
     digest = hashlib.sha256(repr((settings["LAMBDA_PYTHON_VERSION"], settings.get("PROCESSORS"))).encode())
     digest.update(sysconfig.get_platform().encode() if "PROCESSORS" in settings else b"")
-    checks = [ROOT / "tools" / "platforms.py", *_files(CHECKS_OF_PLATFORMS)] if (folder / "platforms").is_dir() else []
-    for path in [RULES, *checks, *_files(folder)]:
+    checks = [tree / "tools" / "platforms.py", *_files(tree / CHECKS_OF_PLATFORMS)]
+    for path in [tree / RULES, *(checks if (folder / "platforms").is_dir() else []), *_files(folder)]:
         digest.update(os.path.relpath(path, folder).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
