@@ -54,8 +54,10 @@ MEASURED = Measured(
 MILLION = 1_000_000
 
 
-def billing(design: Design = AS_SHIPPED, **parameters: str) -> Billing:
-    return Billing(Choices({"PixelId": "px_12345678", **parameters}), MEASURED, MILLION, design)
+def billing(design: Design = AS_SHIPPED, measured: Measured = MEASURED, **parameters: str) -> Billing:
+    """Without a batching window, whatever the template says: then each conversion is a batch of its own."""
+    unbatched = replace(design, window_s=0.0)
+    return Billing(Choices({"PixelId": "px_12345678", **parameters}), measured, MILLION, unbatched)
 
 
 def lines(found: Billing) -> dict[str, float]:
@@ -185,8 +187,7 @@ def test_a_sender_that_stops_early_makes_no_round_after_one_that_found_nothing()
     measured = replace(MEASURED, send=run)
 
     # When it stops after the first in vain
-    long = Billing(Choices({"PixelId": "px_12345678"}), measured, MILLION)
-    short = replace(long, design=Design(stops_early=True))
+    long, short = billing(measured=measured), billing(Design(stops_early=True), measured)
 
     # Then ten requests and a second of waiting are saved in each run
     requests = [
