@@ -195,3 +195,18 @@ def test_a_sender_that_stops_early_makes_no_round_after_one_that_found_nothing()
     ]
     assert requests[0].quantity - requests[1].quantity == pytest.approx(10 * MILLION / 100)
     assert short.works()[-2][1].calls == MEASURED.send.calls
+
+
+def test_a_sender_that_asks_first_receives_what_there_is_and_never_waits_for_nothing() -> None:
+    usual, asking = billing(), billing(Design(asks_first=True))
+
+    def seconds(found: Billing) -> list[float]:
+        lines = [line for line in found.bill().lines if line.what == "Lambda: time of the sender"]
+        return [line.quantity for line in lines]
+
+    # Given a run that waited for a second in a round that found nothing: now it asks, which takes 8 ms as a receive does
+    busy = 100 + 8 + 8 + 10 * 5 + 8 + 300
+    idle = 10 + 8
+    assert seconds(asking)[0] == pytest.approx(MEMORY_MB / 1024 * (busy - idle) / 1000 * MILLION / 100)
+    assert seconds(asking)[1] == pytest.approx(MEMORY_MB / 1024 * idle / 1000 * 8_760)
+    assert seconds(asking)[1] < seconds(usual)[1]
