@@ -69,8 +69,8 @@ class Design:
     something is added: as template.yaml has it.
 
     ``memory_mb``: of every function. ``window_s``: batching window of the outbox. ``system_lines``: START, END and
-    REPORT in each log. ``stops_early``: the sender asks for no more once a round of receives has found too little. ``asks_first``: it asks for the depth of the queue, and makes as many receives as that
-    takes.
+    REPORT in each log. ``stops_early``: the sender asks for no more once a round of receives has found too little.
+    ``asks_first``: it asks for the depth of the queue, and makes as many receives as that takes.
     """
 
     memory_mb: int | None = None

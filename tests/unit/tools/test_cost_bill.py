@@ -204,7 +204,7 @@ def test_a_sender_that_asks_first_receives_what_there_is_and_never_waits_for_not
         lines = [line for line in found.bill().lines if line.what == "Lambda: time of the sender"]
         return [line.quantity for line in lines]
 
-    # Given a run that waited for a second in a round that found nothing: now it asks, which takes 8 ms as a receive does
+    # Given a run that waited for a second in a round that found nothing: now it asks, in 8 ms
     busy = 100 + 8 + 8 + 10 * 5 + 8 + 300
     idle = 10 + 8
     assert seconds(asking)[0] == pytest.approx(MEMORY_MB / 1024 * (busy - idle) / 1000 * MILLION / 100)
