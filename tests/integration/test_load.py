@@ -8,7 +8,7 @@ def test_deliveries_at_rising_rates_are_neither_lost_nor_counted_twice() -> None
     said: list[str] = []
 
     # When deliveries come at two rates, whether those before are answered or not
-    result = trial.run([4.0, 8.0], 2.0, alone=100, say=said.append)
+    result = trial.run([4.0, 8.0], 2.0, alone=100, warm=1, say=said.append)
 
     # Then the books balance, and there was something to balance
     assert result.books.problems == []

@@ -70,6 +70,7 @@ class Design:
 
     ``memory_mb``: of every function. ``window_s``: batching window of the outbox. ``system_lines``: START, END and
     REPORT in each log. ``stops_early``: the sender asks for no more once a round of receives has found too little.
+    ``asks_first``: it asks for the depth of the queue, and makes as many receives as that takes.
     """
 
     memory_mb: int | None = None
@@ -81,6 +82,7 @@ class Design:
     added: Callable[[Billing], Iterable[Line]] | None = None
     without_outbox: bool = False
     stops_early: bool = False
+    asks_first: bool = False
     one_by_one: bool = False
 
 
@@ -145,10 +147,13 @@ class Billing:
         else:
             found.append(("sender", replace(self._drained(measured.send), times=1 / measured.sent)))
             # An idle run is there in any case and counted among what is fixed.
-            found.append(("sender", replace(measured.idle, times=-1 / measured.sent)))
+            found.append(("sender", replace(self._drained(measured.idle), times=-1 / measured.sent)))
         return found
 
     def _drained(self, run: Work) -> Work:
+        if self.design.asks_first:
+            needed = [each for each in run.calls if not each.waits_s]
+            return replace(run, calls=[Call("sqs", "GetQueueAttributes", requests=1), *needed])
         if not self.design.stops_early:
             return run
         calls, receives, enough = [], 0, False
@@ -234,7 +239,7 @@ class Billing:
             "fixed", "CloudWatch: dashboards", "dashboards", len(self.choices.of_type("AWS::CloudWatch::Dashboard"))
         )
         yield Line("fixed", "EventBridge: schedule of the sender", "scheduler", self.runs)
-        yield from self.priced("fixed", [("sender", replace(self.measured.idle, times=1))], self.runs)
+        yield from self.priced("fixed", [("sender", replace(self._drained(self.measured.idle), times=1))], self.runs)
         yield Line("fixed", "KMS: secrets read", "kms_requests", self.secret_reads())
         tables = self.choices.of_type("AWS::DynamoDB::Table").values()
         yield Line("fixed", "KMS: the ledger's key", "kms_requests", sum(map(self._table_key, tables)))

@@ -47,11 +47,12 @@ DESIGNS: Final[Mapping[str, Design]] = {
     "x86_64 in place of arm64": Design(architecture="x86_64"),
     **{f"batching window of the outbox {window:g} s": Design(window_s=window) for window in WINDOWS_S},
     "a sender that asks for no more after a receive in vain": Design(stops_early=True),
+    "a sender that asks how many messages there are first": Design(asks_first=True),
     "ledger items with the event as JSON, not compressed": Design(plain_items=True),
     "no lines of Lambda's own in the logs": Design(system_lines=False),
     "START, END and REPORT in the logs": Design(system_lines=True),
-    f"{SMALLER_MB} MB, {WINDOWS_S[2]:g} s of batching, no lines of Lambda's, such a sender": Design(
-        memory_mb=SMALLER_MB, window_s=WINDOWS_S[2], system_lines=False, stops_early=True
+    f"{SMALLER_MB} MB, {WINDOWS_S[-1]:g} s of batching, no lines of Lambda's, such a sender": Design(
+        memory_mb=SMALLER_MB, window_s=WINDOWS_S[-1], system_lines=False, asks_first=True
     ),
     "an HTTP API before the functions": Design(added=_http_api),
     "idempotency table (two writes), then SendMessage; no outbox": Design(added=_two_stores, without_outbox=True),

@@ -37,7 +37,6 @@ on so many cores only make one another late: each that is added has to start, wh
 DRAINED_WITHIN_S: Final = 90
 WARM: Final = 2
 """Deliveries at once of each sample before the first step: processes have to start, which is not what is measured."""
-WARM_CONNECTIONS: Final = 4
 WARMED_WITHIN_S: Final = 30
 IN_PROCESS: Final = 1_000
 """Deliveries that the handlers are measured with in this process."""
@@ -137,6 +136,7 @@ def run(
     *,
     seed: int = 1,
     alone: int = IN_PROCESS,
+    warm: int = WARM,
     say: Say = print,
     look: Callable[[Step], None] = lambda _: None,
 ) -> Result:
@@ -147,6 +147,7 @@ def run(
         seconds: that a step lasts.
         seed: of the order of deliveries and of when they come.
         alone: deliveries that the handlers are measured with in this process.
+        warm: deliveries of each sample before the first step, at once.
         say: is told in a few words what goes on.
         look: is shown each step when it is over.
 
@@ -159,7 +160,7 @@ def run(
     with deployed(say, secrets) as (stack, stand_in):
         trial = _Trial(stack, stand_in, secrets, seed)
         say("Starting processes …")
-        warming = trial.warm()
+        warming = trial.warm(warm)
         steps = []
         for rate in rates:
             say(f"{rate:g} deliveries a second for {seconds:g} s …")
@@ -188,16 +189,16 @@ class _Trial:
         self._traffic = Traffic(secrets, seed)
         self._post = poster({source: stack.url(source)[0] for source in secrets})
 
-    def warm(self) -> list[Answered]:
+    def warm(self, each: int) -> list[Answered]:
         """Post some of each sample, again and again until all of a round are answered 2xx."""
         beginnings = [first(name) for name in dict.fromkeys(row.sample for row in rows() if row.kind == "new")]
         answers: list[Answered] = []
         give_up = time.monotonic() + WARMED_WITHIN_S
         while time.monotonic() < give_up:
             now = datetime.now(UTC)
-            told = [(0.0, self._traffic.make(row, now)) for row in beginnings for _ in range(WARM)]
-            answers += (last := post_all(told, self._post, WARM_CONNECTIONS))
-            if all(each.taken for each in last):
+            told = [(0.0, self._traffic.make(row, now)) for row in beginnings for _ in range(each)]
+            answers += (last := post_all(told, self._post, 2 * each))
+            if all(answer.taken for answer in last):
                 break
         return answers
 

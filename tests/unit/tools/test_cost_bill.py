@@ -54,8 +54,10 @@ MEASURED = Measured(
 MILLION = 1_000_000
 
 
-def billing(design: Design = AS_SHIPPED, **parameters: str) -> Billing:
-    return Billing(Choices({"PixelId": "px_12345678", **parameters}), MEASURED, MILLION, design)
+def billing(design: Design = AS_SHIPPED, measured: Measured = MEASURED, **parameters: str) -> Billing:
+    """Without a batching window, whatever the template says: then each conversion is a batch of its own."""
+    unbatched = replace(design, window_s=0.0)
+    return Billing(Choices({"PixelId": "px_12345678", **parameters}), measured, MILLION, unbatched)
 
 
 def lines(found: Billing) -> dict[str, float]:
@@ -185,8 +187,7 @@ def test_a_sender_that_stops_early_makes_no_round_after_one_that_found_nothing()
     measured = replace(MEASURED, send=run)
 
     # When it stops after the first in vain
-    long = Billing(Choices({"PixelId": "px_12345678"}), measured, MILLION)
-    short = replace(long, design=Design(stops_early=True))
+    long, short = billing(measured=measured), billing(Design(stops_early=True), measured)
 
     # Then ten requests and a second of waiting are saved in each run
     requests = [
@@ -194,3 +195,18 @@ def test_a_sender_that_stops_early_makes_no_round_after_one_that_found_nothing()
     ]
     assert requests[0].quantity - requests[1].quantity == pytest.approx(10 * MILLION / 100)
     assert short.works()[-2][1].calls == MEASURED.send.calls
+
+
+def test_a_sender_that_asks_first_receives_what_there_is_and_never_waits_for_nothing() -> None:
+    usual, asking = billing(), billing(Design(asks_first=True))
+
+    def seconds(found: Billing) -> list[float]:
+        lines = [line for line in found.bill().lines if line.what == "Lambda: time of the sender"]
+        return [line.quantity for line in lines]
+
+    # Given a run that waited for a second in a round that found nothing: now it asks, in 8 ms
+    busy = 100 + 8 + 8 + 10 * 5 + 8 + 300
+    idle = 10 + 8
+    assert seconds(asking)[0] == pytest.approx(MEMORY_MB / 1024 * (busy - idle) / 1000 * MILLION / 100)
+    assert seconds(asking)[1] == pytest.approx(MEMORY_MB / 1024 * idle / 1000 * 8_760)
+    assert seconds(asking)[1] < seconds(usual)[1]
