@@ -299,8 +299,9 @@ def test_the_outbox_gets_new_conversions_and_nothing_else() -> None:
 
 
 def test_the_outbox_waits_for_company_no_longer_than_the_sender_does_by_default() -> None:
-    window_s = FUNCTIONS["Outbox"]["Properties"]["Events"]["Recorded"]["Properties"]["MaximumBatchingWindowInSeconds"]
-    assert 0 < window_s < 300
+    window = FUNCTIONS["Outbox"]["Properties"]["Events"]["Recorded"]["Properties"]["MaximumBatchingWindowInSeconds"]
+    assert window == {"Ref": "GatherSeconds"}
+    assert TEMPLATE["Parameters"]["GatherSeconds"]["Default"] == 300
     assert TEMPLATE["Parameters"]["SendEvery"]["Default"] == "rate(5 minutes)"
 
 

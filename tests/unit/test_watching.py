@@ -133,12 +133,6 @@ def test_what_an_alarm_names_is_there(alarm: str) -> None:
         assert named in TEMPLATE["Parameters"]
 
 
-def test_operations_says_of_every_alarm_what_to_do() -> None:
-    table = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-    assert [name for name in ALARMS if f"| `{name}` |" not in table] == []
-    assert [name for name in re.findall(r"`(\w+Alarm)`", table) if name not in ALARMS] == []
-
-
 def test_a_sender_that_does_not_run_raises_an_alarm() -> None:
     alarm = ALARMS["SenderNotRunningAlarm"]["Properties"]
     assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")

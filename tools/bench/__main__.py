@@ -12,11 +12,15 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from tools import cost
 from tools.bench import cold_start, isolation, sending, warm
 from tools.template import ROOT
 
 RESULT: Final = ROOT / "build" / "bench.json"
 GROWTH: Final = (1, 10, 100, 1_000, 10_000, 100_000)
+COST_MOST: Final = 1.85
+FIXED_MOST: Final = 2.0
+"""What is aimed at: US dollars for a million conversions, and a month."""
 Part = Callable[[Console], Mapping[str, Any]]
 
 
@@ -107,7 +111,31 @@ def sent(console: Console) -> Mapping[str, Any]:
     }
 
 
-PARTS: Final[Mapping[str, Part]] = {"isolation": isolated, "cold_start": cold, "warm": warmed, "sender": sent}
+def costs(console: Console) -> Mapping[str, Any]:
+    """What a million conversions cost, as `relay cost` computes it."""
+    found = cost.headline()
+    table = _table("Cost at list price, US dollars (relay cost says how it comes to that)", "", "usd")
+    table.add_row("a million orders of a shop, one delivery each", _marked(found.orders, found.orders <= COST_MOST))
+    table.add_row("a million conversions of the mix", f"{found.mix:.2f}")
+    table.add_row("fixed, a month, less AWS's allowances", _marked(found.fixed, found.fixed < FIXED_MOST))
+    console.print(table)
+    console.print(f"Aim: at most {COST_MOST}, and under {FIXED_MOST} a month.", style="dim")
+    return {
+        "cost": {
+            "usd_per_million": round(found.orders, 3),
+            "usd_per_million_of_the_mix": round(found.mix, 3),
+            "fixed_usd_a_month": round(found.fixed, 2),
+        }
+    }
+
+
+PARTS: Final[Mapping[str, Part]] = {
+    "isolation": isolated,
+    "cold_start": cold,
+    "warm": warmed,
+    "sender": sent,
+    "cost": costs,
+}
 
 
 def _table(title: str, *headings: str) -> Table:

@@ -21,6 +21,7 @@ def stand_in_aws(secret: str = SECRET) -> Iterator[tuple[str, Counter[str]]]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))

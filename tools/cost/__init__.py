@@ -50,9 +50,30 @@ def cost(conversions: int = CONVERSIONS, parameters: Mapping[str, str] | None = 
     return Cost(choices, measure(choices, per_run(choices, conversions), batches), conversions)
 
 
-def usd_per_million(conversions: int = CONVERSIONS) -> float:
-    """US dollars that a million conversions cause, at list price: the headline of ``relay cost``."""
-    return cost(conversions).billing.bill().usd_per_million("variable")
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """US dollars at list price that a million orders of a shop cause, and a million conversions of the mix; and what is
+    fixed, a month, less the allowances of an account with nothing else in it.
+    """
+
+    orders: float
+    mix: float
+    fixed: float
+
+
+def headline(conversions: int = CONVERSIONS) -> Headline:
+    """Measure a deployment as shipped.
+
+    Raises:
+        MeasuringFailed: a function did not do what it must.
+    """
+    billing = cost(conversions).billing
+    bill = billing.bill()
+    return Headline(
+        orders=report.by_kind(billing)[report.TYPICAL],
+        mix=bill.usd_per_million("variable"),
+        fixed=report.fixed_paid(bill),
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

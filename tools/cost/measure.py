@@ -52,7 +52,7 @@ OUTCOMES: Final = {
 class Work:
     """What one invocation of a function takes, or one of several on average. ``log``: bytes of each of its lines.
 
-    ``times``: how many of it there are for each conversion.
+    ``times``: how many of it there are for each conversion. ``sample``: the delivery that it was measured with.
     """
 
     function: FunctionChoice
@@ -61,6 +61,7 @@ class Work:
     log: Sequence[int]
     answer_bytes: int = 0
     times: float = 1.0
+    sample: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class _Measuring:
                 received.setdefault(row.sample, []).append(self._receive(self._traffic.make(row, _now())))
                 images += self._service.inserted
                 self._service.inserted = []
-        receive = [replace(_typical(works), times=shares[sample]) for sample, works in received.items()]
+        receive = [replace(_typical(works), times=shares[sample], sample=sample) for sample, works in received.items()]
         Random(1).shuffle(images)  # they came sample by sample
         outbox = {size: self._outbox(images, size) for size in batches}
         events: list[int] = []

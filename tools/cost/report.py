@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from rich.console import Console
@@ -13,6 +14,8 @@ from tools.cost.designs import Compared
 from tools.cost.prices import assumptions, dated, price_list
 
 WIDTH: Final = 120
+TYPICAL: Final = "shopify/orders/create"
+"""The delivery that most conversions begin with."""
 _TITLES: Final[dict[Part, str]] = {
     "variable": "What each conversion causes",
     "kept": "What is kept (ledger full), what leaves AWS",
@@ -35,7 +38,9 @@ def show(billing: Billing, designs: Sequence[Compared]) -> None:
         console.print()
         _lines(console, bill, part)
     console.print()
-    _totals(console, bill)
+    _totals(console, billing, bill)
+    console.print()
+    _by_kind(console, billing)
     console.print()
     _further(console, billing)
     console.print()
@@ -64,15 +69,16 @@ def _lines(console: Console, bill: Bill, part: Part) -> None:
     console.print(table)
 
 
-def _totals(console: Console, bill: Bill) -> None:
+def _totals(console: Console, billing: Billing, bill: Bill) -> None:
     table = _table(show_header=False)
     table.add_column(no_wrap=True, width=88)
     table.add_column(justify="right", width=12)
     table.add_row(
-        "[bold]A million conversions, all that each causes, at list price and with no allowance[/]",
+        "[bold]A million conversions of the mix: all that each causes, at list price, with no allowance[/]",
         f"[bold]{bill.usd_per_million('variable'):.2f}[/]",
     )
-    table.add_row("The same with what is kept and what leaves AWS", f"{bill.usd_per_million('variable', 'kept'):.2f}")
+    table.add_row("[bold]A million orders of a shop, likewise[/]", f"[bold]{by_kind(billing)[TYPICAL]:.2f}[/]")
+    table.add_row("The mix with what is kept and what leaves AWS", f"{bill.usd_per_million('variable', 'kept'):.2f}")
     table.add_row("Fixed, a month, with no allowance", f"{bill.usd('fixed'):.2f}")
     table.add_row(
         "Fixed, a month, less what AWS gives for ever to an account with nothing else in it", f"{fixed_paid(bill):.2f}"
@@ -85,6 +91,35 @@ def _totals(console: Console, bill: Bill) -> None:
 def fixed_paid(bill: Bill) -> float:
     """US dollars a month for what is fixed, if nothing else used the allowances."""
     return sum(Bill(bill.conversions, [line for line in bill.lines if line.part == "fixed"]).paid().values())
+
+
+def _by_kind(console: Console, billing: Billing) -> None:
+    table = _table()
+    table.add_column("A million conversions of one kind alone", no_wrap=True, width=68)
+    table.add_column("of the mix", justify="right", width=18)
+    table.add_column("a million", justify="right", width=12)
+    shares = {work.sample: work.times for work in billing.measured.receive}
+    for sample, usd in by_kind(billing).items():
+        table.add_row(_NAMES.get(sample, sample), f"{shares[sample]:.0%}", f"{usd:.2f}")
+    console.print(table)
+
+
+_NAMES: Final = {
+    TYPICAL: "a shop's orders",
+    "stripe/checkout.session.completed": "payments (Stripe)",
+    "stripe/checkout.session.completed.subscription": "subscriptions (Stripe): a transaction, which counts double",
+    "callrail/post_call": "calls (CallRail)",
+    "ctm/end": "calls (CallTrackingMetrics)",
+}
+
+
+def by_kind(billing: Billing) -> dict[str, float]:
+    """US dollars that a million conversions of one kind cause, by the sample that they were measured with."""
+    found = {}
+    for work in billing.measured.receive:
+        alone = replace(billing.measured, receive=[replace(work, times=1.0)])
+        found[work.sample] = replace(billing, measured=alone).bill().usd_per_million("variable")
+    return found
 
 
 def _further(console: Console, billing: Billing) -> None:

@@ -21,11 +21,12 @@ import json
 import os
 import random
 import select
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -167,7 +168,7 @@ class JsonClient:
         self._patience = patience
         self._clock = clock
         self._sleep = sleep
-        self._idle: list[HTTPConnection] = []
+        self._idle: list[socket.socket] = []
         self._tls: ssl.SSLContext | None = None
 
     def close(self) -> None:
@@ -222,19 +223,18 @@ class JsonClient:
     def _exchange(self, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """One request on the wire: status and body of the answer."""
         url = self._endpoint.geturl()
-        connection = self._connection()
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        request = f"POST / HTTP/1.1\r\n{head}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
         try:
-            if connection.sock is None:
-                connection.timeout = self._patience.connect_s
-                connection.connect()
-            connection.sock.settimeout(self._patience.read_s)
+            connection = self._connection()
         except OSError as error:
-            connection.close()
             raise EndpointConnectionError(endpoint_url=url, error=error) from error
         try:
-            connection.request("POST", "/", body, headers)
-            response = connection.getresponse()
-            answer = response.read()
+            connection.settimeout(self._patience.read_s)
+            connection.sendall(request)  # head and body at once: http.client makes two packets of them
+            with HTTPResponse(connection, method="POST") as response:
+                response.begin()
+                answer = response.read()
         except TimeoutError as error:
             connection.close()
             raise ReadTimeoutError(endpoint_url=url, error=error) from error
@@ -243,20 +243,29 @@ class JsonClient:
             raise ConnectionClosedError(endpoint_url=url, error=error) from error
         if response.will_close:
             connection.close()
-        self._idle.append(connection)
+        else:
+            self._idle.append(connection)
         return response.status, answer
 
-    def _connection(self) -> HTTPConnection:
+    def _connection(self) -> socket.socket:
+        """A connection that is open: one that is kept, or a new one."""
         while self._idle:
             with contextlib.suppress(IndexError):  # another thread took the last one
                 connection = self._idle.pop()
                 if not _is_dropped(connection):
                     return connection
                 connection.close()
-        host, port = self._endpoint.hostname or "", self._endpoint.port
-        if self._endpoint.scheme == "http":
-            return HTTPConnection(host, port)
-        return HTTPSConnection(host, port, context=self._tls_context())
+        secure = self._endpoint.scheme == "https"
+        host, port = self._endpoint.hostname or "", self._endpoint.port or (443 if secure else 80)
+        connection = socket.create_connection((host, port), self._patience.connect_s)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not secure:
+            return connection
+        try:
+            return self._tls_context().wrap_socket(connection, server_hostname=host)
+        except BaseException:
+            connection.close()
+            raise
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -334,12 +343,10 @@ def endpoint(service: str, region: str) -> str:
     return f"https://{service}{fips}.{region}.{suffix}"
 
 
-def _is_dropped(connection: HTTPConnection) -> bool:
+def _is_dropped(connection: socket.socket) -> bool:
     """Whether the other side has closed it meanwhile: Lambda stops a function between two requests for minutes."""
-    if connection.sock is None:
-        return False
     look = select.poll()
-    look.register(connection.sock, select.POLLIN)
+    look.register(connection, select.POLLIN)
     return bool(look.poll(0))
 
 

@@ -30,19 +30,20 @@ counts, for many conversions at once; in shadow mode it hears of none, and they 
 _LEVEL: Final = {"parked": "ERROR", "failed": "ERROR", "refused": "WARNING"}
 PLAIN: Final = {"recorded": "a new conversion", "duplicate": "this conversion is recorded already"}
 """What the usual outcomes mean. Nearly every line is of these, so the words and all else that goes without saying stay
-out of it: level INFO, status 200, a reason that is the outcome's own name.
+out of it: level INFO, status 200, a reason that is the outcome's own name, and the tenant, which the ledger item has.
 """
 
 
 def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
     """The line of a delivery, and its metric."""
     subject = (outcome.key or "").partition("#")[2]
+    is_plain = outcome.reason == outcome.kind and outcome.kind in PLAIN
     _write(
         outcome,
         {
             "source": source.name,
             "delivery": source.delivery_id(delivery),
-            "tenant": source.tenant(delivery),
+            "tenant": None if is_plain else source.tenant(delivery),
             "topic": outcome.topic,
             "outcome": outcome.kind,
             "reason": outcome.reason if outcome.reason != outcome.kind else None,
@@ -51,7 +52,7 @@ def delivered(source: Source, delivery: Delivery, outcome: Outcome) -> None:
             "about": tuple(each for each in outcome.about if each != subject),
             "match": _match_keys(outcome),
             "http": outcome.http if outcome.http != 200 else None,
-            "bytes": len(delivery.body),
+            "bytes": None if is_plain else len(delivery.body),
         },
     )
 

@@ -111,8 +111,8 @@ def test_a_run_that_finds_something_costs_what_it_takes_longer_than_one_that_doe
 
 
 def test_cold_starts_are_a_share_of_the_invocations() -> None:
-    # A receiver and an outbox for each conversion, a sender for a hundred of them, of which one in a hundred is cold
-    starts = (1 + 1 + 0.01) * 0.01 * MILLION
+    # A receiver and an outbox for each conversion, a sender for a hundred of them, of which two in a thousand are cold
+    starts = (1 + 1 + 0.01) * 0.002 * MILLION
 
     assert lines(billing())["Lambda: cold starts"] == pytest.approx(MEMORY_MB / 1024 * 0.5 * starts * 0.0000133334)
 
