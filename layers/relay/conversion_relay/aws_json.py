@@ -77,19 +77,24 @@ class Patience:
 
 
 def credentials() -> Credentials:
-    """Those of the function's role: Lambda puts them into the environment.
-
-    With SnapStart it does not, as they would be in the snapshot; then botocore knows where they are, and renews them.
+    """Those of the function's role.
 
     Raises:
         NoCredentialsError: there are none.
     """
+    return _given_credentials() or _renewed_credentials()
+
+
+def _given_credentials() -> Credentials | None:
+    """As Lambda puts them into the environment, for as long as the process lives. With SnapStart it does not, as they
+    would be in the snapshot; then botocore knows where they are, and renews them.
+    """
     environment = os.environ
-    if "AWS_ACCESS_KEY_ID" in environment and "AWS_SECRET_ACCESS_KEY" in environment:
-        return Credentials(
-            environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
-        )
-    return _renewed_credentials()
+    if "AWS_ACCESS_KEY_ID" not in environment or "AWS_SECRET_ACCESS_KEY" not in environment:
+        return None
+    return Credentials(
+        environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"], environment.get("AWS_SESSION_TOKEN")
+    )
 
 
 _provider: list[Any] = []
@@ -115,8 +120,9 @@ def signed(
     signs = {**headers, "x-amz-date": at}
     if keys.token:
         signs["x-amz-security-token"] = keys.token
-    names = ";".join(sorted(signs))
-    lines = "".join(f"{name}:{signs[name].strip()}\n" for name in sorted(signs))
+    in_order = sorted(signs.items())
+    names = ";".join([name for name, _ in in_order])
+    lines = "".join([f"{name}:{value.strip()}\n" for name, value in in_order])
     request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
     scope = f"{at[:8]}/{region}/{service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{at}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
@@ -164,6 +170,7 @@ class JsonClient:
         if not region:
             raise NoRegionError
         self._region = region
+        self._keys = _given_credentials()
         self._endpoint = urlsplit(endpoint(self.service, self._region))
         self._patience = patience
         self._clock = clock
@@ -211,7 +218,7 @@ class JsonClient:
             body,
             service=self.service,
             region=self._region,
-            keys=credentials(),
+            keys=self._keys or _renewed_credentials(),
             now=time.gmtime(self._clock()),
         )
         status, answer = self._exchange(headers, body)

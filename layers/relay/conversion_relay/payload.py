@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any, Final
 
 from conversion_relay.delivery import NotUnderstood
@@ -40,7 +39,18 @@ def parse_json(body: bytes) -> Any:
     Raises:
         NotUnderstood: when the body is not UTF-8, not JSON, or nested beyond reason.
     """
-    return _remembered(body) if len(body) <= REMEMBERED_BYTES else _read(body)
+    if len(body) > REMEMBERED_BYTES:
+        return _read(body)
+    # Whose delivery it is, whether it is to be trusted, what it is about and what it says are asked one after the
+    # other, each of the same body. Nobody changes what he gets.
+    global _last  # noqa: PLW0603 - a cache of one, of which each reader takes or leaves the whole
+    known = _last
+    if known is None or known[0] is not body:
+        _last = known = (body, _read(body))
+    return known[1]
+
+
+_last: tuple[bytes, Any] | None = None
 
 
 def _read(body: bytes) -> Any:
@@ -54,11 +64,6 @@ def _read(body: bytes) -> Any:
         raise NotUnderstood("not_json", "the body is not JSON") from None
 
 
-# Whose delivery it is, whether it is to be trusted, what it is about and what it says are asked one after the other,
-# each of the same body. Nobody changes what he gets.
-_remembered = lru_cache(maxsize=1)(_read)
-
-
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
@@ -69,10 +74,13 @@ _DECODER: Final = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_c
 def value_at(node: object, *path: str | int) -> Any:
     """Whatever stands at the path, or None."""
     for key in path:
-        if isinstance(key, str):
-            node = node.get(key) if isinstance(node, dict) else None
+        # JSON makes dict and list themselves, never a class of them; this is asked some sixty times for each delivery.
+        if type(node) is dict:
+            node = node.get(key)
+        elif type(node) is list and type(key) is int and -len(node) <= key < len(node):
+            node = node[key]
         else:
-            node = node[key] if isinstance(node, list) and -len(node) <= key < len(node) else None
+            return None
     return node
 
 

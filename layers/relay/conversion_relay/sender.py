@@ -37,7 +37,7 @@ from conversion_relay.event import MAX_EVENTS, MAX_PAST_MS, age_problem
 from conversion_relay.isolation import GIVE_UP, Isolation, Stopped
 from conversion_relay.ledger import LedgerUnavailable, Settled
 from conversion_relay.openai import MAX_REQUEST_BYTES, Accepted, Answer, Blocked, Retry
-from conversion_relay.queue import Message, QueueUnavailable, readable
+from conversion_relay.queue import Message, QueueUnavailable, timestamp_in
 from conversion_relay.settings import DeliveryMode
 
 if TYPE_CHECKING:
@@ -253,22 +253,22 @@ class Sender:
         ahead: list[Message] = []
         expired: list[tuple[Sequence[Message], str]] = []
         for message in messages:
-            event = readable(message)
-            if event is None:
+            timestamp_ms = timestamp_in(message)
+            if timestamp_ms is None:
                 self._bury(message)
                 continue
-            problem = age_problem(event["timestamp_ms"], now_ms)
+            problem = age_problem(timestamp_ms, now_ms)
             if problem == "too_far_ahead":
                 ahead.append(message)
                 continue
-            self._unsent[message.key] = event["timestamp_ms"]
+            self._unsent[message.key] = timestamp_ms
             if problem == "too_old":
-                expired.append(([message], f"{_age(event['timestamp_ms'], now_ms)} old when it could have been sent"))
+                expired.append(([message], f"{_age(timestamp_ms, now_ms)} old when it could have been sent"))
             elif message.key in pending:
                 # Deleted with the first, not before: it may be the same message handed out twice.
                 pending[message.key].messages.append(message)
             else:
-                pending[message.key] = Pending([message], event["timestamp_ms"])
+                pending[message.key] = Pending([message], timestamp_ms)
         if ahead:
             self.queue.release(ahead, AHEAD_RETRY_S)
             self.run.waiting += len(ahead)
