@@ -1,0 +1,44 @@
+"""Headless Chromium, where it is installed, for the demo's shopper and the tests in a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+# Without a sandbox, as containers and CI allow none; it opens pages of this machine only. And nothing of its own goes
+# out to the network.
+FLAGS: Final = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def installed() -> str | None:
+    """Debian's Chromium, or what the variable CHROMIUM names; None when there is none."""
+    return shutil.which(os.environ.get("CHROMIUM", "chromium"))
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A running browser. RuntimeError when none is installed."""
+    from playwright.sync_api import sync_playwright
+
+    path = installed()
+    if path is None:
+        raise RuntimeError("Chromium is not installed: apt-get install chromium, or name it in CHROMIUM.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
