@@ -63,7 +63,7 @@ class Shop:
         self.webhook_first = False
         self._pixel_id = pixel_id
         self._openai = openai
-        self._deliver = deliver
+        self.deliver = deliver
         self._carts: dict[str, Cart] = {}
         self._orders: dict[str, int] = {}
         self._waiting: list[Sample] = []
@@ -87,7 +87,7 @@ class Shop:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for each in waiting:
-            self._deliver(each)
+            self.deliver(each)
         return waiting
 
     def _respond(self, request: Request) -> Answer | None:
@@ -191,7 +191,7 @@ class Shop:
 
     def _bought(self, webhook: Sample) -> None:
         if self.webhook_first:
-            self._deliver(webhook)
+            self.deliver(webhook)
         else:
             with self._lock:
                 self._waiting.append(webhook)
