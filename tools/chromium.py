@@ -28,16 +28,23 @@ def installed() -> str | None:
     return shutil.which(os.environ.get("CHROMIUM", "chromium"))
 
 
+class NoChromium(RuntimeError):
+    """There is no browser, or it does not start; the text says which, and what to do."""
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A running browser. RuntimeError when none is installed."""
-    from playwright.sync_api import sync_playwright
+    """A running browser. NoChromium when there is none."""
+    from playwright.sync_api import Error, sync_playwright
 
     path = installed()
     if path is None:
-        raise RuntimeError("Chromium is not installed: apt-get install chromium, or name it in CHROMIUM.")
+        raise NoChromium("Chromium is not installed: apt-get install chromium, or name it in CHROMIUM.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        except Error as problem:
+            raise NoChromium(f"{path} does not start: {str(problem).splitlines()[0]}") from None
         try:
             yield browser
         finally:

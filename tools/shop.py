@@ -51,19 +51,19 @@ class Cart:
 class Shop:
     """The shop, from `start` to `stop` or in a ``with``.
 
-    `openai`: where the pixel's script is and its events go; `deliver`: takes the webhook of each purchase. Set before
-    the first visit: `relay`, the click function's address; `asks`, whether the shopper is asked for consent;
-    `webhook_first`, whether the webhook is delivered before the browser sees its thanks. Else it waits for
+    `openai`: where the pixel's script is and its events go. Set before a visit: `relay`, the click memory's address;
+    `deliver`, which takes the webhook of each purchase; `asks`, whether the shopper is asked for consent;
+    `webhook_first`, whether the webhook is delivered before the browser sees its thanks, else it waits for
     `deliver_waiting`.
     """
 
-    def __init__(self, *, pixel_id: str, openai: str, deliver: Callable[[Sample], None]) -> None:
+    def __init__(self, *, pixel_id: str, openai: str) -> None:
         self.relay = ""
+        self.deliver: Callable[[Sample], None] = _nobody_listens
         self.asks = False
         self.webhook_first = False
         self._pixel_id = pixel_id
         self._openai = openai
-        self.deliver = deliver
         self._carts: dict[str, Cart] = {}
         self._orders: dict[str, int] = {}
         self._waiting: list[Sample] = []
@@ -195,6 +195,10 @@ class Shop:
         else:
             with self._lock:
                 self._waiting.append(webhook)
+
+
+def _nobody_listens(made: Sample) -> None:
+    raise RuntimeError(f"set Shop.deliver: nobody takes {made.name}")
 
 
 def stripe_address(shop: Shop, url: str) -> str:

@@ -46,7 +46,7 @@ def deployed() -> Iterator[tuple[StandIn, Shop, Stack]]:
     """The stand-in, the shop, and a relay that lets the shop's pages post clicks."""
     with (
         StandIn(keys=[OPENAI_KEY], pixels=[PIXEL_ID]) as openai,
-        Shop(pixel_id=PIXEL_ID, openai=openai.url, deliver=print) as shop,
+        Shop(pixel_id=PIXEL_ID, openai=openai.url) as shop,
         LocalAws.start(concurrency=6) as aws,
     ):
         stack = aws.deploy(
