@@ -34,6 +34,7 @@ from tools.local_aws import REGION, FunctionFailed, LocalAws, LocalAwsFailed, St
 from tools.package import BuildFailed
 from tools.samples import ORIGIN, Sample, sample
 from tools.shop import Shop
+from tools.shopper import a_click
 from tools.sources import PLATFORMS
 from tools.stand_in import StandIn
 
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _stack(console) as (stack, stand_in, shop, signing):
             if options.stay:
-                _stay(console, stack, stand_in, signing)
+                _stay(console, stack, stand_in, shop, signing)
             else:
                 _demo(console, stack, stand_in, shop, signing)
                 console.print(f"Done in {time.monotonic() - started:.0f} s. Nothing is left running.")
@@ -351,7 +352,7 @@ def _counts(counter: Counter[str]) -> str:
 # make up -------------------------------------------------------------------------------------------------------------
 
 
-def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[str, str]) -> None:
+def _stay(console: Console, stack: Stack, stand_in: StandIn, shop: Shop, signing: Mapping[str, str]) -> None:
     sources = {source: (*stack.url(source), secret) for source, secret in signing.items()}
     held = {
         source: dict(zip(("url", "headers", "secret", "address"), (*each, f"{ORIGIN}/{source}"), strict=True))
@@ -360,6 +361,15 @@ def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
     aws = {"endpoint": stack.aws.endpoint, "region": REGION, "stack": stack.name}
     RUNNING.write_text(json.dumps({"sources": held, "aws": aws}))
     url, _, secret = sources["shopify"]
+
+    def deliver(made: Sample) -> None:
+        line = _told(stack, made.delivery(signing[made.source], datetime.now(UTC)), made.source)
+        console.print(
+            f"{datetime.now(UTC):%H:%M:%S}  the shop's {made.topic}: {line.outcome}, {line.reason}", highlight=False
+        )
+
+    shop.deliver, shop.webhook_first = deliver, True
+    shop.answers_for_stripe()
     try:
         console.print("\n[bold]The relay is running on this machine.[/]", highlight=False)
         console.print("Webhooks of each source, and the secret that signs them:")
@@ -378,6 +388,8 @@ def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
             highlight=False,
             soft_wrap=True,
         )
+        console.print("\nor buy something in a browser, in a shop whose pages load the pixel and relay-click.js:")
+        console.print(f"  {shop.url}/?utm_source=chatgpt&oppref={a_click(60)}", highlight=False, soft_wrap=True)
         console.print("\nThe sender runs every 5 seconds here. Ctrl-C ends everything.\n")
         while True:
             time.sleep(5)

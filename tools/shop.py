@@ -52,7 +52,8 @@ class Shop:
     """The shop, from `start` to `stop` or in a ``with``.
 
     `openai`: where the pixel's script is and its events go. Set before a visit: `relay`, the click memory's address;
-    `deliver`, which takes the webhook of each purchase; `asks`, whether the shopper is asked for consent;
+    `deliver`, which takes the webhook of each purchase; `payment_link`, an address of Stripe's unless it is changed;
+    `asks`, whether the shopper is asked for consent;
     `webhook_first`, whether the webhook is delivered before the browser sees its thanks, else it waits for
     `deliver_waiting`.
     """
@@ -60,6 +61,7 @@ class Shop:
     def __init__(self, *, pixel_id: str, openai: str) -> None:
         self.relay = ""
         self.deliver: Callable[[Sample], None] = _nobody_listens
+        self.payment_link = shop_pages.PAYMENT_LINK
         self.asks = False
         self.webhook_first = False
         self._pixel_id = pixel_id
@@ -81,6 +83,10 @@ class Shop:
     def url(self) -> str:
         """Scheme, host and port."""
         return self._server.url
+
+    def answers_for_stripe(self) -> None:
+        """Have the Payment Link lead to this shop, as if it were Stripe: for a browser that is not steered."""
+        self.payment_link = f"{self.url}{STRIPE}/buy.stripe.com/test_northwind"
 
     def deliver_waiting(self) -> list[Sample]:
         """Deliver the webhooks of the purchases since the last time, oldest first; returns them."""
@@ -127,7 +133,7 @@ class Shop:
             case "/checkout":
                 body = shop_pages.checkout(head)
             case "/plans":
-                body = shop_pages.plans(head)
+                body = shop_pages.plans(head, self.payment_link)
             case "/thanks":
                 data = {"type": "contents", "amount": 5300, "currency": "USD"}
                 body = shop_pages.bought(head, "Welcome", f"stripe:{query['session_id'][0]}", data)
@@ -174,7 +180,7 @@ class Shop:
     def _stripe(self, request: Request) -> Answer:
         """Stripe's page, and the session that is completed when the shopper pays."""
         if request.method == "GET":
-            return Answer(200, shop_pages.payment(request.query), _HTML)
+            return Answer(200, shop_pages.payment(self.payment_link, request.query), _HTML)
         session_id = f"cs_live_{secrets.token_hex(12)}"
         made = sample("stripe/checkout.session.completed")
         event = copy.deepcopy(dict(made.payload)) | {"id": f"evt_{secrets.token_hex(12)}"}

@@ -132,16 +132,16 @@ def bought(head: Head, title: str, event_id: str, data: Mapping[str, Any]) -> by
     return page(head, title, '<p id="thanks">Thank you.</p>', measured.replace("</", "<\\/"))
 
 
-def plans(head: Head) -> bytes:
+def plans(head: Head, link: str) -> bytes:
     """A Stripe Payment Link."""
-    return page(head, "Club", f'<a id="join" href="{PAYMENT_LINK}">Join the club</a>')
+    return page(head, "Club", f'<a id="join" href="{escape(link)}">Join the club</a>')
 
 
-def payment(link_query: str) -> bytes:
+def payment(link: str, query: str) -> bytes:
     """What stands in for Stripe's page: its form keeps the link's query."""
     return (
         '<!doctype html><title>Stripe</title><form method="post" '
-        f'action="{PAYMENT_LINK}?{escape(link_query)}"><button id="pay">Pay</button></form>'
+        f'action="{escape(link)}?{escape(query)}"><button id="pay">Pay</button></form>'
     ).encode()
 
 
