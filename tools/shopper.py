@@ -52,11 +52,22 @@ class ChromiumShopper:
         query = f"?utm_source=chatgpt&utm_medium=cpc&oppref={click}" if click else ""
         self.page.goto(f"{self.shop.url}{path}{query}")
         if remembered:
-            self.page.wait_for_function("window.relayClick && relayClick.key()")
+            self.waits_for("window.relayClick && relayClick.key()")
 
     def answers(self, choice: str) -> None:
         """Say "yes" or "no" to the question whether the shop may measure."""
         self.page.click(f"#{choice}")
+
+    def waits_for(self, expression: str) -> None:
+        """Wait until an expression holds in the page. TimeoutError when it does not come to that.
+
+        Playwright's own waiting evaluates texts in the page, which the shop's Content-Security-Policy forbids.
+        """
+        give_up = time.monotonic() + PATIENCE_S
+        while not self.page.evaluate(expression):
+            if time.monotonic() > give_up:
+                raise TimeoutError(f"{self.page.url}: {expression} does not come to hold")
+            time.sleep(0.02)
 
     def opens_a_tab(self) -> None:
         """Go on in a second tab; the first stays open."""
@@ -68,9 +79,9 @@ class ChromiumShopper:
         self.page.click("#shoe")
         self.page.click("#add")
         self.page.wait_for_url("**/cart")
-        self.page.wait_for_function(
-            "async () => { const held = (await (await fetch('/cart.js')).json()).attributes;"
-            " return held.relay_click || held.relay_consent; }"
+        self.waits_for(
+            "fetch('/cart.js').then((cart) => cart.json())"
+            ".then((cart) => cart.attributes.relay_click || cart.attributes.relay_consent)"
         )
         self.page.click("#checkout")
         self.page.fill("[name=email]", EMAIL)

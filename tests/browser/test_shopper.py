@@ -232,7 +232,7 @@ def test_nothing_is_kept_before_consent_and_all_after_it(relay: Relay, shop: Sho
     assert (relay.memories(), shopper.cookies()) == ([], {})
 
     shopper.answers("yes")
-    shopper.page.wait_for_function("relayClick.key()")
+    shopper.waits_for("relayClick.key()")
     shopper.buys()
     assert pixel_has_told(relay)
     shop.deliver_waiting()
