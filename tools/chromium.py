@@ -21,11 +21,13 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
+NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
 def installed() -> str | None:
-    """Debian's Chromium, or what the variable CHROMIUM names; None when there is none."""
-    return shutil.which(os.environ.get("CHROMIUM", "chromium"))
+    """What the variable CHROMIUM names, else Chromium or Chrome as Linux packages call them; None when there is none."""
+    named = os.environ.get("CHROMIUM")
+    return next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
 
 
 class NoChromium(RuntimeError):
