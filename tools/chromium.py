@@ -25,7 +25,7 @@ NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 
 
 def installed() -> str | None:
-    """What the variable CHROMIUM names, else Chromium or Chrome as Linux packages call them; None when there is none."""
+    """What the variable CHROMIUM names, else Chromium or Chrome as Linux packages call them; None if there is none."""
     named = os.environ.get("CHROMIUM")
     return next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
 
