@@ -117,7 +117,9 @@ class Shop:
                 answer = self._page(path, parse_qs(request.query), cart)
             case _:
                 return Answer(404, b"", "text/plain")
-        cookie = ("Set-Cookie", f"cart={token}; Path=/; HttpOnly; SameSite=Lax")
+        if (request.method, request.path) == ("POST", "/checkout"):
+            token = self._new_cart()  # what was bought is in no cart any more
+        cookie = ("Set-Cookie", f"cart={token}; Path=/; SameSite=Lax")
         return Answer(answer.status, answer.body, answer.content_type, headers=[*answer.headers, cookie])
 
     def _page(self, path: str, query: dict[str, list[str]], cart: Cart) -> Answer:
@@ -148,10 +150,16 @@ class Shop:
         pairs = (pair.strip().partition("=") for pair in request.headers.get("cookie", "").split(";"))
         token = next((value for name, _, value in pairs if name == "cart"), "")
         with self._lock:
-            if token not in self._carts:
-                token = secrets.token_hex(16)
-                self._carts[token] = Cart()
-            return token, self._carts[token]
+            known = token in self._carts
+        if not known:
+            token = self._new_cart()
+        return token, self._carts[token]
+
+    def _new_cart(self) -> str:
+        token = secrets.token_hex(16)
+        with self._lock:
+            self._carts[token] = Cart()
+        return token
 
     def _check_out(self, token: str, cart: Cart, email: str) -> Answer:
         """An order as Shopify writes it, with the cart's attributes and without anything else of the browser."""

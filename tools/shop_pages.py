@@ -19,6 +19,7 @@ _HEAD: Final = Template("""\
 <meta charset="utf-8">
 <title>$title</title>
 <script nonce="$nonce">
+window.Shopify = {shop: "northwind-trail.myshopify.com"};
 window.oaiq = window.oaiq || function () { (window.oaiq.q = window.oaiq.q || []).push(arguments); };
 const choice = localStorage.getItem("cookie-choice");
 if ($asks && choice !== "yes") oaiq("consent", false);
@@ -133,8 +134,13 @@ def bought(head: Head, title: str, event_id: str, data: Mapping[str, Any]) -> by
 
 
 def plans(head: Head, link: str) -> bytes:
-    """A Stripe Payment Link."""
-    return page(head, "Club", f'<a id="join" href="{escape(link)}">Join the club</a>')
+    """A Stripe Payment Link. One of a domain of its own is decorated by the page."""
+    decorated = """
+const join = document.getElementById("join");
+relayClick.ready(() => { join.href = relayClick.decorate(join.href); });
+"""
+    is_stripes = link.startswith(PAYMENT_LINK)
+    return page(head, "Club", f'<a id="join" href="{escape(link)}">Join the club</a>', "" if is_stripes else decorated)
 
 
 def payment(link: str, query: str) -> bytes:

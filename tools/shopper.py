@@ -100,8 +100,8 @@ class ChromiumShopper:
         return found
 
     def cookies(self) -> dict[str, str]:
-        """The cookies that scripts can read."""
-        return {each["name"]: each["value"] for each in self.context.cookies() if not each["httpOnly"]}
+        """The pixel's cookies: the shop's own, of the cart, is none of them."""
+        return {each["name"]: each["value"] for each in self.context.cookies() if each["name"] != "cart"}
 
     def agent(self) -> str:
         """The browser's own name."""

@@ -103,6 +103,15 @@ def test_an_order_has_the_carts_attributes_and_nothing_else_of_the_browser(shop:
     assert shop.deliver_waiting() == []
 
 
+def test_what_was_bought_is_in_no_cart_any_more(shop: Shop) -> None:
+    visitor = Visitor(shop)
+    visitor.post("/cart/update.js", json.dumps({"attributes": {"relay_click": "rc1_x"}}), JSON).close()
+
+    visitor.post("/checkout", urlencode({"email": "a@example.com"}), FORM).close()
+
+    assert visitor.cart() == {}
+
+
 def test_the_webhook_can_come_before_the_thanks(shop: Shop, webhooks: list[Sample]) -> None:
     shop.webhook_first = True
 
