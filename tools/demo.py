@@ -27,7 +27,17 @@ from conversion_relay import money
 from conversion_relay.delivery import Delivery
 from conversion_relay.ledger import event_in
 from conversion_relay.sources import shopify
-from tools.demo_browser import PLATFORM, VISITS, Visit, amiss, shoppers, show_matches, views_expected, visit
+from tools.demo_browser import (
+    PLATFORM,
+    VISITS,
+    ShopperFailed,
+    Visit,
+    amiss,
+    shoppers,
+    show_matches,
+    views_expected,
+    visit,
+)
 from tools.demo_script import SCRIPT
 from tools.deployment import RUNNING
 from tools.local_aws import REGION, FunctionFailed, LocalAws, LocalAwsFailed, Stack
@@ -89,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print(f"Done in {time.monotonic() - started:.0f} s. Nothing is left running.")
     except KeyboardInterrupt:
         console.print("\nStopped. Nothing is left running.")
-    except (DemoFailed, LocalAwsFailed, FunctionFailed, BuildFailed) as problem:
+    except (DemoFailed, ShopperFailed, LocalAwsFailed, FunctionFailed, BuildFailed) as problem:
         console.print(f"[red]The demo failed:[/] {problem}", highlight=False)
         return 1
     return 0

@@ -54,6 +54,10 @@ Shopper = ChromiumShopper | ScriptedShopper
 Make = Callable[[Visit], Shopper]
 
 
+class ShopperFailed(RuntimeError):
+    """A shopper could not buy; the text says which, and what did not happen."""
+
+
 @contextmanager
 def shoppers(shop: Shop, openai: str, pixel_id: str) -> Iterator[tuple[Make, str]]:
     """What makes a shopper for a visit, and in which way that one comes, in words."""
@@ -70,7 +74,21 @@ def shoppers(shop: Shop, openai: str, pixel_id: str) -> Iterator[tuple[Make, str
 
 
 def visit(shop: Shop, make: Make, wanted: Visit, stand_in: StandIn) -> None:
-    """One shopper lands, answers if asked, and buys; then the purchase's webhook arrives, unless it has already."""
+    """One shopper lands, answers if asked, and buys; then the purchase's webhook arrives, unless it has already.
+
+    Raises:
+        ShopperFailed: when a page does not do what it must.
+    """
+    from playwright.sync_api import Error
+
+    try:
+        _shop(shop, make, wanted, stand_in)
+    except (Error, OSError) as problem:  # OSError: a TimeoutError of our own is one
+        raise ShopperFailed(f"{wanted.about}: {str(problem).splitlines()[0]}") from problem
+    shop.deliver_waiting()
+
+
+def _shop(shop: Shop, make: Make, wanted: Visit, stand_in: StandIn) -> None:
     shop.asks, shop.webhook_first = wanted.refuses, wanted.webhook_first
     expected = len(_told_by_pixels(stand_in)) + wanted.views + ("pixel" in (wanted.first, *wanted.copies))
     with closing(make(wanted)) as shopper:
@@ -84,7 +102,6 @@ def visit(shop: Shop, make: Make, wanted: Visit, stand_in: StandIn) -> None:
         give_up = time.monotonic() + ARRIVES_WITHIN_S
         while len(_told_by_pixels(stand_in)) < expected and time.monotonic() < give_up:
             time.sleep(0.02)  # what is under way when a browser is closed may be lost
-    shop.deliver_waiting()
 
 
 def _told_by_pixels(stand_in: StandIn) -> list[str]:

@@ -22,7 +22,8 @@ from tools.shop_pages import PAYMENT_LINK
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Route
 
-PATIENCE_S: Final = 10
+PATIENCE_S: Final = 30
+"""On a busy machine: a page may wait for the cold start of a function, and a checkout for that of three."""
 EMAIL: Final = "mara.lindqvist@example.com"
 
 
