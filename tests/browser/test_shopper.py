@@ -7,9 +7,11 @@ The shop's orders say nothing of the browser themselves, so what an event has of
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -24,21 +26,11 @@ from tests.integration.stack import (
     settle_stream,
     until,
 )
-from tools.chromium import chromium, installed
 from tools.local_aws import LocalAws, Stack
 from tools.samples import Sample
 from tools.shop import Shop
 from tools.shopper import ChromiumShopper, a_click
 from tools.stand_in import StandIn
-
-if not installed():
-    pytest.skip("Chromium is not installed", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -259,6 +251,26 @@ def test_who_buys_in_a_second_tab_is_the_same_shopper(relay: Relay, shop: Shop, 
     relay.sends()
     order = relay.order()
     assert order["duplicates_from"] == {"server": 1}
+    carries(order["dropped"]["server"], shopper, click)
+
+
+def test_the_newest_click_is_the_purchases(relay: Relay, shop: Shop, shopper: ChromiumShopper) -> None:
+    """OpenAI's cookie is restarted by each new click; so is the memory, by a key of its own."""
+    shopper.lands(a_click())
+    first = shopper.key()
+    shopper.opens_a_tab()
+    click = a_click()
+    shopper.lands(click)
+    shopper.waits_for(f"relayClick.key() && relayClick.key() !== {json.dumps(first)}")
+
+    shopper.buys()
+
+    assert len(relay.memories()) == 2
+    assert pixel_has_told(relay)
+    shop.deliver_waiting()
+    relay.sends()
+    order = relay.order()
+    assert unquote(click) == order["event"]["oppref"]
     carries(order["dropped"]["server"], shopper, click)
 
 

@@ -9,12 +9,8 @@ from typing import Any
 
 import pytest
 
-from tools.chromium import chromium, installed
 from tools.stand_in import StandIn
 from tools.stand_in_server import Answer, LoopbackServer, Request
-
-if not installed():
-    pytest.skip("Chromium is not installed", allow_module_level=True)
 
 PIXEL = "Qm7TzV4kRw2LpX9sNdB3Yh"
 OTHER = "Zz7TzV4kRw2LpX9sNdB3Yh"
@@ -22,12 +18,6 @@ STUB = "window.oaiq = window.oaiq || function () { (oaiq.q = oaiq.q || []).push(
 INIT = f'oaiq("init", {{pixelId: "{PIXEL}"}});'
 ORDER = 'oaiq("measure", "order_created", {type: "contents", amount: 100, currency: "USD"}, {event_id: "shopify:1"});'
 DAY_S = 86_400
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
