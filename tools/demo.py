@@ -140,7 +140,7 @@ def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Shop, Mapping[str
                 },
                 {**{source: [secret] for source, secret in signing.items()}, "openai": OPENAI_KEY},
             )
-            shop.relay = stack.click_url
+            shop.relay = stack.url("click")[0]
             status.stop()
             yield stack, stand_in, shop, signing
 

@@ -383,18 +383,11 @@ class Stack:
 
         The output ``…WebhookUrl`` is an address as on AWS, which means nothing here.
         """
-        output = self.outputs.get(f"{source.capitalize()}WebhookUrl") or self.outputs["CustomWebhookUrl"] + source
-        return self._here(output), {}
-
-    @property
-    def click_url(self) -> str:
-        """The click memory's address on this machine, with a slash at its end. KeyError where the stack has none."""
-        return self._here(self.outputs["ClickUrl"])
-
-    def _here(self, output: str) -> str:
+        own = (self.outputs.get(f"{source.capitalize()}{kind}") for kind in ("WebhookUrl", "Url"))
+        output = next(filter(None, own), None) or self.outputs["CustomWebhookUrl"] + source
         address = urlsplit(output)
         identifier = (address.hostname or "").split(".")[0]
-        return f"{self.aws.endpoint}/_aws/lambda-url/{identifier}{address.path or '/'}"
+        return f"{self.aws.endpoint}/_aws/lambda-url/{identifier}{address.path or '/'}", {}
 
     def send(self, source: str, delivery: Delivery) -> Answer:
         """Send a delivery to a source's address, with its method and query. Any HTTP status is an answer."""

@@ -55,7 +55,7 @@ def deployed() -> Iterator[tuple[StandIn, Shop, Stack]]:
             },
             SECRETS,
         )
-        shop.relay = stack.click_url
+        shop.relay = stack.url("click")[0]
         yield openai, shop, stack
 
 

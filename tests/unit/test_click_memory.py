@@ -3,13 +3,17 @@
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conversion_relay import click_memory
+from conversion_relay import click_memory, journal
 from conversion_relay.click_endpoint import Answer, ClickEndpoint, origins_of
 from conversion_relay.click_memory import NOTHING, Recalled, is_key, key_in_url, key_of, memory_of, recalled
 from conversion_relay.delivery import Delivery, Memory
@@ -361,6 +365,68 @@ def test_the_pages_that_may_post_are_those_of_storefront_and_site_unless_others_
     named = Settings(storefront_origin="https://a.example", click_origins=("https://b.example",))
     assert origins_of(named) == ("https://b.example",)
     assert origins_of(Settings()) == ()
+
+
+# What Lambda gets of it, and the log ----------------------------------------------------------------------------------
+
+
+def test_an_answer_is_what_a_function_url_wants(world: World) -> None:
+    answer = world.send({"consent": "denied"}).to_lambda()
+    assert (answer["statusCode"], answer["body"], {*answer}) == (204, "", {"statusCode", "headers", "body"})
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"oppref": OPPREF}, {"outcome": "stored", "http": 201}),
+        ({"consent": "denied"}, {"outcome": "consent_denied", "http": 204}),
+        (
+            {"oppref": ""},
+            {"outcome": "refused", "http": 400, "level": "WARNING", "reason": "no_reference", "Refused": 1},
+        ),
+    ],
+)
+def test_a_post_is_one_line_and_a_refusal_counts(
+    world: World, capsys: pytest.CaptureFixture[str], told: dict[str, str], line: dict[str, object]
+) -> None:
+    journal.clicked(world.send(told), 17)
+    written = json.loads(capsys.readouterr().out)
+    assert written | line | {"source": "click", "bytes": 17} == written
+    assert ("_aws" in written) == (line["outcome"] == "refused")
+
+
+def test_an_outage_is_an_error_in_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.ledger.outage = True
+    journal.clicked(world.send({"oppref": OPPREF}), 17)
+    written = json.loads(capsys.readouterr().out)
+    assert (written["level"], written["reason"], "_aws" in written) == ("ERROR", "ledger_unavailable", False)
+
+
+FUNCTION = """
+import json, sys
+import app
+answers = [app.handler({"requestContext": {"http": {"method": method}}, "rawPath": path, "headers": {"origin": "x"},
+                        "isBase64Encoded": True, "body": "e30="}, None)["statusCode"]
+           for method, path in (("POST", "/"), ("OPTIONS", "/"), ("GET", "/"), ("GET", "/a"))]
+loaded = sorted({"pydantic", "boto3", "aws_lambda_powertools"} & {*sys.modules})
+print(json.dumps({"answers": answers, "loaded": loaded}))
+"""
+
+
+def test_the_function_loads_neither_models_nor_boto3() -> None:
+    # Given the function in a process of its own, as on Lambda
+    root = Path(__file__).parents[2]
+    places = [str(root / "functions/click"), str(root / "layers/relay")]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(places), "AWS_REGION": "us-east-1"}
+    done = subprocess.run(
+        [sys.executable, "-c", FUNCTION],
+        env=environment | {"LEDGER_TABLE": "ledger", "SITE_ORIGIN": "https://a.example"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    # When a stranger calls it, then it answers; a landing page waits for it, so it starts without what it does not need
+    *lines, last = done.stdout.splitlines()
+    assert json.loads(last) == {"answers": [403, 403, 405, 404], "loaded": []}
+    assert [json.loads(line)["reason"] for line in lines] == ["origin_unknown"]
 
 
 # What a purchase brings back ------------------------------------------------------------------------------------------

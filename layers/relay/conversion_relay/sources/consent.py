@@ -31,7 +31,7 @@ _IN_A_BROWSER: Final = ("web", "mobile_app")
 
 
 class Consent(NamedTuple):
-    """What a delivery says. ``country`` (two letters) is that of the purchase, where the event's user has none."""
+    """What a delivery says. ``country`` (two capitals) is that of the purchase, where it is not that of the user."""
 
     state: State | None = None
     opt_out: bool = False
@@ -62,10 +62,10 @@ def forbids(consent: Consent, *, action_source: str, country: str | None, settin
     required = settings.consent_required_in
     if not required or consent.state == "granted" or action_source not in _IN_A_BROWSER:
         return None
-    place = country or consent.country
+    place = consent.country or country
     # Of a purchase that names no country nobody can say that it is of another one; and a later delivery about it may
     # name the country, so what is not known yet must not count.
-    if place is None or "all" in required or place.upper() in required:
+    if place is None or "all" in required or place in required:
         return Ignored(UNKNOWN, "no consent is recorded where it is required (ConsentRequiredIn)")
     return None
 
