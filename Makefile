@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test fuzz bench simulate faults load coverage lint check fix build same deploy probe delete clean
+.PHONY: help setup demo up script test fuzz bench simulate faults load coverage lint check fix build same deploy probe delete clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -21,6 +21,9 @@ demo: setup ## Signed webhooks become events that a stand-in for OpenAI accepts:
 
 up: setup ## The same, but it stays: addresses to send your own deliveries to, until Ctrl-C
 	@$(RUN) tools.demo --stay
+
+script: setup ## functions/click/relay-click.min.js from its source, functions/click/page/relay-click.js
+	@$(RUN) tools.page_script
 
 test: setup build/envs/faults/.made build/envs/runtime/.made ## All tests, on the local AWS
 	@$(RUN) pytest -n 2 --dist loadfile

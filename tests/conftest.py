@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.chromium import CHROMIUM, MISSING
+
 # The metrics read it once, when the first test of a process imports them; a later one may run a handler in it.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "ConversionRelay")
 
@@ -41,3 +43,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line, counts in sorted(terminalreporter.config.stash.get(COUNTS, {}).items()):
         parts = ", ".join(f"{number:,} {name}" for name, number in Counter(counts).most_common())
         terminalreporter.write_line(f"{line}: {parts}")
+    if CHROMIUM is None:
+        terminalreporter.write_line(f"tests/browser SKIPPED: {MISSING}", yellow=True)

@@ -23,7 +23,7 @@ WHEELS_OF = --implementation cp --python-version $(LAMBDA_PYTHON_VERSION) \
 	--platform manylinux_2_28_$(1) --platform manylinux2014_$(1)
 
 .SILENT:
-.PHONY: right-python function platforms relay dependencies
+.PHONY: right-python function page platforms relay dependencies
 
 right-python:
 	"$(LAMBDA_PYTHON)" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(LAMBDA_PYTHON_VERSION)")' 2>/dev/null \
@@ -34,6 +34,10 @@ function: right-python
 	mkdir -p "$(ARTIFACTS_DIR)"
 	cp ./*.py "$(ARTIFACTS_DIR)"
 	$(call compile,$(ARTIFACTS_DIR),/var/task)
+
+# The click memory: with the script that it hands to pages.
+page: function
+	$(if $(wildcard relay-click.min.js),cp relay-click.min.js "$(ARTIFACTS_DIR)")
 
 # The function for custom platforms: their files are checked, and become the one that it reads. Whoever compiles has
 # nothing but Python, so what the check takes is installed once, under build/.

@@ -20,17 +20,31 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from conversion_relay import money
 from conversion_relay.delivery import Delivery
 from conversion_relay.ledger import event_in
 from conversion_relay.sources import shopify
+from tools.demo_browser import (
+    PLATFORM,
+    VISITS,
+    ShopperFailed,
+    Visit,
+    amiss,
+    shoppers,
+    show_matches,
+    views_expected,
+    visit,
+)
 from tools.demo_script import SCRIPT
 from tools.deployment import RUNNING
 from tools.local_aws import REGION, FunctionFailed, LocalAws, LocalAwsFailed, Stack
 from tools.package import BuildFailed
-from tools.samples import ORIGIN, sample
+from tools.samples import ORIGIN, Sample, sample
+from tools.shop import Shop
+from tools.shopper import a_click
 from tools.sources import PLATFORMS
 from tools.stand_in import StandIn
 
@@ -77,15 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = _console()
     started = time.monotonic()
     try:
-        with _stack(console) as (stack, stand_in, signing):
+        with _stack(console) as (stack, stand_in, shop, signing):
             if options.stay:
-                _stay(console, stack, stand_in, signing)
+                _stay(console, stack, stand_in, shop, signing)
             else:
-                _demo(console, stack, stand_in, signing)
+                _demo(console, stack, stand_in, shop, signing)
                 console.print(f"Done in {time.monotonic() - started:.0f} s. Nothing is left running.")
     except KeyboardInterrupt:
         console.print("\nStopped. Nothing is left running.")
-    except (DemoFailed, LocalAwsFailed, FunctionFailed, BuildFailed) as problem:
+    except (DemoFailed, ShopperFailed, LocalAwsFailed, FunctionFailed, BuildFailed) as problem:
         console.print(f"[red]The demo failed:[/] {problem}", highlight=False)
         return 1
     return 0
@@ -97,7 +111,7 @@ def _console() -> Console:
 
 
 @contextmanager
-def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]]]:
+def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Shop, Mapping[str, str]]]:
     signing = {source: f"{prefix}demo_{secrets.token_hex(16)}" for source, prefix in SIGNING.items()}
     signing |= {platform: f"demo:{secrets.token_hex(16)}" for platform in PLATFORMS}
     with console.status("Starting …") as status:
@@ -107,7 +121,11 @@ def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]
             if not console.is_terminal:
                 console.print(f"  {text}", highlight=False)
 
-        with StandIn(keys=[OPENAI_KEY], pixels=[PIXEL_ID]) as stand_in, LocalAws.start(say=say) as aws:
+        with (
+            StandIn(keys=[OPENAI_KEY], pixels=[PIXEL_ID]) as stand_in,
+            Shop(pixel_id=PIXEL_ID, openai=stand_in.url) as shop,
+            LocalAws.start(say=say) as aws,
+        ):
             stack = aws.deploy(
                 "relay",
                 {
@@ -115,35 +133,66 @@ def _stack(console: Console) -> Iterator[tuple[Stack, StandIn, Mapping[str, str]
                     "OpenAiEndpoint": f"{stand_in.url}/v1/events",
                     "StorefrontOrigin": SHOP_ORIGIN,
                     "PublicOrigin": ORIGIN,
+                    "ClickOrigins": shop.url,
                     "EnableCustom": "yes",
                     "SendEvery": "rate(1 hour)",
                     "Architecture": "x86_64",
                 },
                 {**{source: [secret] for source, secret in signing.items()}, "openai": OPENAI_KEY},
             )
+            shop.relay = stack.url("click")[0]
             status.stop()
-            yield stack, stand_in, signing
+            yield stack, stand_in, shop, signing
 
 
 # The demo ------------------------------------------------------------------------------------------------------------
 
 
-def _demo(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[str, str]) -> None:
+def _demo(console: Console, stack: Stack, stand_in: StandIn, shop: Shop, signing: Mapping[str, str]) -> None:
     lines: list[Line] = []
     posted: dict[str, Delivery] = {}
-    with console.status("Posting deliveries …") as status:
+    with console.status("Shopping …") as status:
+        visited, way, runs = _visit(status, shop, stack, stand_in, signing)
         script = [(platform, *each) for platform, part in SCRIPT.items() for each in part]
         for platform, about, name in script:
             status.update(f"Posting {len(lines) + 1} of {len(script)}: {platform}, {about}")
             lines.append(_post(stack, signing, platform, about, name, posted))
-        recorded = sum(line.outcome == "recorded" for line in lines)
+        lines += (line for _, line in visited)
+        recorded = sum(line.outcome == "recorded" for line in lines) - sum(run["sent"] for run in runs)
         status.update("Waiting for the outbox …")
         _wait_until_queued(stack, recorded)
         status.update("Sending …")
-        run = stack.invoke("Sender")
+        runs.append(stack.invoke("Sender"))
     ledger = _ledger(stack)
     _show(console, lines, ledger, stand_in.events())
-    _summarize(console, lines, ledger, stand_in, run)
+    _show_matches(console, lines, ledger, stand_in, way)
+    _summarize(console, lines, ledger, stand_in, runs)
+    counted = {(each["name"], each["id"]): each for each in stand_in.events()}
+    if wrong := amiss([(wanted, line.outcome, _counted(line, ledger, counted)) for wanted, line in visited]):
+        raise DemoFailed(f"not as the shoppers' visits must end: {'; '.join(wrong)}")
+
+
+def _visit(
+    status: Status, shop: Shop, stack: Stack, stand_in: StandIn, signing: Mapping[str, str]
+) -> tuple[list[tuple[Visit, Line]], str, list[dict[str, Any]]]:
+    """All shoppers: their visits with the line of each purchase's webhook, how they came, and the sender's runs."""
+    visited: list[tuple[Visit, Line]] = []
+    runs: list[dict[str, Any]] = []
+    with shoppers(shop, stand_in.url, PIXEL_ID) as (make, way):
+        for wanted in VISITS:
+            status.update(f"Shopping {len(visited) + 1} of {len(VISITS)}: {wanted.about}")
+
+            def deliver(made: Sample, wanted: Visit = wanted) -> None:
+                line = _told(stack, made.delivery(signing[made.source], datetime.now(UTC)), made.source)
+                line.platform, line.about, line.sample = PLATFORM, wanted.about, made.topic
+                visited.append((wanted, line))
+                if wanted.webhook_first:
+                    _wait_until_queued(stack, 1)
+                    runs.append(stack.invoke("Sender"))
+
+            shop.deliver = deliver
+            visit(shop, make, wanted, stand_in)
+    return visited, way, runs
 
 
 def _post(
@@ -163,11 +212,17 @@ def _post(
             delivery, body=half, headers={**delivery.headers, "x-shopify-hmac-sha256": shopify.sign(half, secret)}
         )
     posted.setdefault(sample_name, delivery)
-    answer = stack.send(chosen.source, delivery)
-    told = answer.json()
+    line = _told(stack, delivery, chosen.source)
     name = sample_name.removeprefix(f"{chosen.source}/")
-    shown = f"{name} ({change})" if change else name
-    return Line(platform, about, shown, answer.status, told["outcome"], told["reason"], told.get("key"))
+    line.platform, line.about, line.sample = platform, about, f"{name} ({change})" if change else name
+    return line
+
+
+def _told(stack: Stack, delivery: Delivery, source: str) -> Line:
+    """Send a delivery; what became of it, without what people call it."""
+    answer = stack.send(source, delivery)
+    told = answer.json()
+    return Line("", "", "", answer.status, told["outcome"], told["reason"], told.get("key"))
 
 
 def _wait_until_queued(stack: Stack, expected: int) -> None:
@@ -237,6 +292,26 @@ def _show(
     console.print(table)
 
 
+def _counted(
+    line: Line, ledger: Mapping[str, Mapping[str, Any]], counted: Mapping[tuple[str, str], Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """What OpenAI has counted of a delivery's conversion, by whatever channel it came first."""
+    held = ledger.get(line.key or "") if line.outcome == "recorded" else None
+    return counted.get((held["event"]["type"], held["event"]["id"])) if held else None
+
+
+def _show_matches(
+    console: Console, lines: Sequence[Line], ledger: Mapping[str, Mapping[str, Any]], stand_in: StandIn, way: str
+) -> None:
+    counted = {(each["name"], each["id"]): each for each in stand_in.events()}
+    rows = [
+        (line.platform, line.about, ledger[key]["event"], _counted(line, ledger, counted))
+        for line in lines
+        if line.outcome == "recorded" and (key := line.key or "") in ledger
+    ]
+    show_matches(console, rows, way)
+
+
 def _value(event: dict[str, Any] | None) -> str:
     if event is None or "amount" not in event["data"]:
         return ""
@@ -246,25 +321,37 @@ def _value(event: dict[str, Any] | None) -> str:
 
 
 def _summarize(
-    console: Console, lines: Sequence[Line], ledger: dict[str, dict[str, Any]], stand_in: StandIn, run: dict[str, Any]
+    console: Console,
+    lines: Sequence[Line],
+    ledger: dict[str, dict[str, Any]],
+    stand_in: StandIn,
+    runs: Sequence[Mapping[str, Any]],
 ) -> None:
     outcomes = Counter(line.outcome for line in lines)
     statuses = Counter(held["status"] for held in ledger.values())
-    summary = stand_in.summary()
+    events = stand_in.events()
+    sent = [each for each in events if "server" in (each["channel"], *each["duplicates_from"])]
+    both = [each for each in sent if len({each["channel"], *each["duplicates_from"]}) > 1]
+    views = len(events) - len(sent)
     console.print()
     console.print(f"{len(lines)} deliveries: {_counts(outcomes)}", highlight=False)
     console.print(f"Ledger: {len(ledger)} conversions, {_counts(statuses)}", highlight=False)
-    unused = sum(bool(each["ignored"]) for each in stand_in.events())
+    unused = sum(bool(each["ignored"]) for each in events)
+    requests = sum(run["requests"] for run in runs)
     console.print(
-        f"OpenAI (stand-in): {summary['counted']} counted in {run['requests']} request, "
-        f"{summary['duplicates']} duplicates, {unused} events with a value of no use",
+        f"OpenAI (stand-in): {len(sent)} conversions counted from {requests} requests, {len(both)} of them told by "
+        f"pixel and webhook and counted once,\n{views} page views from pixels alone, {unused} events with a value of "
+        "no use",
         highlight=False,
     )
-    lost = outcomes["recorded"] - summary["counted"]
-    double = summary["counted"] - len({(each["name"], each["id"]) for each in stand_in.events()})
+    lost = outcomes["recorded"] - len(sent)
+    double = len(events) - len({(each["name"], each["id"]) for each in events})
+    again = sum(each["duplicates_from"].get("server", 0) + (each["channel"] == "server") - 1 for each in sent)
     expected = {"recorded": outcomes["recorded"], "ledger": len(ledger), "sent": statuses["sent"]}
-    if lost or double or set(expected.values()) != {summary["counted"]}:
-        raise DemoFailed(f"{expected} against {summary['counted']} counted by the stand-in: none may differ.")
+    if lost or double or again or set(expected.values()) != {len(sent)}:
+        raise DemoFailed(f"{expected} against {len(sent)} counted by the stand-in: none may differ.")
+    if views != views_expected():
+        raise DemoFailed(f"{views} events from pixels alone: there must be {views_expected()}.")
     console.print("[bold green]Lost: 0. Counted twice: 0.[/]")
 
 
@@ -275,7 +362,7 @@ def _counts(counter: Counter[str]) -> str:
 # make up -------------------------------------------------------------------------------------------------------------
 
 
-def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[str, str]) -> None:
+def _stay(console: Console, stack: Stack, stand_in: StandIn, shop: Shop, signing: Mapping[str, str]) -> None:
     sources = {source: (*stack.url(source), secret) for source, secret in signing.items()}
     held = {
         source: dict(zip(("url", "headers", "secret", "address"), (*each, f"{ORIGIN}/{source}"), strict=True))
@@ -284,6 +371,15 @@ def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
     aws = {"endpoint": stack.aws.endpoint, "region": REGION, "stack": stack.name}
     RUNNING.write_text(json.dumps({"sources": held, "aws": aws}))
     url, _, secret = sources["shopify"]
+
+    def deliver(made: Sample) -> None:
+        line = _told(stack, made.delivery(signing[made.source], datetime.now(UTC)), made.source)
+        console.print(
+            f"{datetime.now(UTC):%H:%M:%S}  the shop's {made.topic}: {line.outcome}, {line.reason}", highlight=False
+        )
+
+    shop.deliver, shop.webhook_first = deliver, True
+    shop.answers_for_stripe()
     try:
         console.print("\n[bold]The relay is running on this machine.[/]", highlight=False)
         console.print("Webhooks of each source, and the secret that signs them:")
@@ -302,6 +398,8 @@ def _stay(console: Console, stack: Stack, stand_in: StandIn, signing: Mapping[st
             highlight=False,
             soft_wrap=True,
         )
+        console.print("\nor buy something in a browser, in a shop whose pages load the pixel and relay-click.js:")
+        console.print(f"  {shop.url}/?utm_source=chatgpt&oppref={a_click(60)}", highlight=False, soft_wrap=True)
         console.print("\nThe sender runs every 5 seconds here. Ctrl-C ends everything.\n")
         while True:
             time.sleep(5)

@@ -166,7 +166,10 @@ def _addresses(picture: Picture) -> None:
         if url := each["Properties"].get("FunctionUrlConfig"):
             caller = f"callers{name}"
             whose = (
-                name.removesuffix("Receiver").replace("Calls", "call platforms").replace("Custom", "other platforms")
+                name.removesuffix("Receiver")
+                .replace("Calls", "call platforms")
+                .replace("Custom", "other platforms")
+                .replace("ClickMemory", "browsers on your pages")
             )
             picture.outside[caller] = f'{caller}(["{whose}"])'
             picture.edge(caller, name, f"Function URL, AuthType {url['AuthType']}")

@@ -28,11 +28,12 @@ class InMemoryLedger:
     requests: dict[str, PrivacyRequest] = field(default_factory=dict)
     held_until_ms: dict[str, int] = field(default_factory=dict)
     fetches: dict[str, Fetch] = field(default_factory=dict)
+    withdrawn: set[str] = field(default_factory=set)
 
     def record(self, conversion: Conversion, now_ms: int, **origin: str | None) -> Written:
         """As `Ledger.record`."""
         told = (conversion, *conversion.also)
-        new = [each for each in told if each.key not in self.conversions]
+        new = [each for each in told if each.key not in self.conversions and each.key not in self.withdrawn]
         better = [each for each in told if each.amends and self._is_amended_by(each, now_ms)]
         if conversion.remember is not None:
             self.remember(conversion.remember, now_ms)
@@ -41,8 +42,17 @@ class InMemoryLedger:
         return Written([each.key for each in new], [each.key for each in better])
 
     def _is_amended_by(self, conversion: Conversion, now_ms: int) -> bool:
-        still_held = self.held_until_ms.get(conversion.key, 0) > now_ms + AMEND_MARGIN_MS
-        return still_held and self.conversions[conversion.key] != conversion.event.wire()
+        return self._is_held(conversion.key, now_ms) and self.conversions[conversion.key] != conversion.event.wire()
+
+    def _is_held(self, key: str, now_ms: int) -> bool:
+        return self.held_until_ms.get(key, 0) > now_ms + AMEND_MARGIN_MS
+
+    def withdraw(self, key: str, reason: str, now_ms: int) -> None:
+        """As `Ledger.withdraw`."""
+        if key not in self.conversions or self._is_held(key, now_ms):
+            self.conversions.pop(key, None)
+            self.held_until_ms.pop(key, None)
+            self.withdrawn.add(key)
 
     def remember(self, memory: Memory, now_ms: int, tenant: str | None = None) -> None:
         """As `Ledger.remember`."""

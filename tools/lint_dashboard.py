@@ -16,7 +16,14 @@ from typing import Any, Final
 
 from tools.template import Resolved, of_type
 
-SWITCHES: Final = ("EnableShopify", "EnableStripe", "StripeFetchThinEvents", "EnableCalls", "EnableCustom")
+SWITCHES: Final = (
+    "EnableShopify",
+    "EnableStripe",
+    "StripeFetchThinEvents",
+    "EnableCalls",
+    "EnableCustom",
+    "EnableClick",
+)
 """The parameters that decide which functions a stack has."""
 METRICS: Final = frozenset(
     {"Recorded", "Ignored", "Parked", "Refused", "DataRequests", "Sent", "Rejected", "Expired", "Blocked"}

@@ -29,6 +29,8 @@ FIXED_NAMES: Final = frozenset(
 ALARM: Final = "AWS::CloudWatch::Alarm"
 RUNTIME: Final = "python3.13"
 LOGGING: Final = {"LogFormat": "JSON", "SystemLogLevel": "WARN"}
+PUBLIC: Final = ("ClickMemory",)
+"""Called by browsers, which have no secret to sign with: its code takes nothing on trust (docs/threat-model.md)."""
 MOST_METRICS: Final = 10
 """So many of the account's own metrics are free."""
 # W1020: SAM writes Fn::Sub where it resolved the names. W3037: actions that only exist as parts of batches.
@@ -173,7 +175,7 @@ def what_is_given_up_raises_an_alarm(template: Template) -> Iterator[str]:
 
 
 def nobody_is_let_in_without_a_role(template: Template) -> Iterator[str]:
-    """Public are the addresses of the receivers, where a signature is the guard, and nothing else."""
+    """Public are the addresses of the receivers, where a signature is the guard, and of what browsers call."""
     for name, each in template["Resources"].items():
         for statement in _statements_anywhere(each.get("Properties", {})):
             principals = _list(statement.get("Principal", []))
@@ -188,8 +190,8 @@ def nobody_is_let_in_without_a_role(template: Template) -> Iterator[str]:
             if any(blocked.get(kind) is not True for kind in kinds):
                 yield f"{name}: public access is not blocked"
         address = each["Properties"].get("FunctionUrlConfig") if each["Type"] == FUNCTION else None
-        if address and address.get("AuthType") != "AWS_IAM" and not name.endswith("Receiver"):
-            yield f"{name}: only a receiver may have an address that is public"
+        if address and address.get("AuthType") != "AWS_IAM" and not (name.endswith("Receiver") or name in PUBLIC):
+            yield f"{name}: only a receiver and {', '.join(PUBLIC)} may have an address that is public"
 
 
 def what_is_held_is_encrypted(template: Template) -> Iterator[str]:

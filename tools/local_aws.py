@@ -383,7 +383,8 @@ class Stack:
 
         The output ``…WebhookUrl`` is an address as on AWS, which means nothing here.
         """
-        output = self.outputs.get(f"{source.capitalize()}WebhookUrl") or self.outputs["CustomWebhookUrl"] + source
+        own = (self.outputs.get(f"{source.capitalize()}{kind}") for kind in ("WebhookUrl", "Url"))
+        output = next(filter(None, own), None) or self.outputs["CustomWebhookUrl"] + source
         address = urlsplit(output)
         identifier = (address.hostname or "").split(".")[0]
         return f"{self.aws.endpoint}/_aws/lambda-url/{identifier}{address.path or '/'}", {}

@@ -4,6 +4,14 @@
 that it suggests: pid (R9), key (R6), scope (R7), pixel (R8), body (R11), root fields (R10), events (R3-R5). What the
 events must look like is in ``wire_rules``. It keeps the events that would count, each once per (pid, name, id).
 
+The browser's side is there too (contract 6.2 and 6.3, rules in ``browser_rules``), and counts with the server's: same
+pixel, name and id is one conversion, whichever way it came first::
+
+    GET  /sdk/oaiq.min.js            a script of our own that does what OpenAI's is documented to do
+    GET  /pixel-config/v1/<pid>.json its settings
+    POST /v1/sdk/events?pid=…        what the script sends: 202
+    GET  /v1/sdk/events?pid=…        an image tag: 200 image/gif
+
 Tests use it in their own process, on a free port of the loopback interface::
 
     with StandIn(keys=["key"], pixels=["pixel"], clock=lambda: 1795327200000) as openai:
@@ -15,8 +23,9 @@ Others start it with ``python -m tools.stand_in --port P --key K --pixel PID`` a
 
     GET  /_stand_in/events       what counted, in order: a list of CountedEvent
     GET  /_stand_in/requests     every request to the API, in order: a list of LoggedRequest
-    GET  /_stand_in/arrivals     every event that came, whatever became of it: a list of Arrival
-    GET  /_stand_in/summary      {counted, duplicates, requests: {status: n}, types: {type: n}}
+    GET  /_stand_in/browser      every request from a browser, in order: a list of BrowserRequest
+    GET  /_stand_in/arrivals     every event that a server sent, whatever became of it: a list of Arrival
+    GET  /_stand_in/summary      {counted, duplicates, requests: {status: n}, types: {type: n}, first_by: {channel: n}}
     POST /_stand_in/faults       a list of Fault, which replaces the one before
     POST /_stand_in/settings     any of {errors, count_duplicates, now_ms, keys: {key: {scope, pixels}}}, see Settings
     POST /_stand_in/reset        back to the state at the start
@@ -34,11 +43,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
 from urllib.parse import parse_qs
 
 from tools import wire_rules
+from tools.stand_in_browser import BrowserRequest, BrowserSide, Channel
 from tools.stand_in_server import HOST, Answer, LoopbackServer, Request
 from tools.stand_in_switches import Fault, Grant, Settings, read_fault, read_settings
 from tools.wire_bytes import events_as_sent
@@ -52,7 +62,9 @@ class CountedEvent:
     """An event that the real API would count, as it came.
 
     `name`: its type, or the lower-cased custom name; `duplicates`: how many later copies were dropped; `ignored`: paths
-    of values the API would not use (contract 12.3 row 59), no error there, but in the sender most often one.
+    of values the API would not use (contract 12.3 row 59), no error there, but in the sender most often one; `channel`:
+    how it came first; `duplicates_from`: the later copies by channel; `dropped`: the first copy of each such channel,
+    which says what the event would have carried had it come first.
     """
 
     pid: str
@@ -62,6 +74,15 @@ class CountedEvent:
     event: dict[str, Any]
     ignored: list[str]
     duplicates: int = 0
+    channel: Channel = "server"
+    duplicates_from: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def drop(self, copy: "CountedEvent") -> None:
+        """Note a copy that came later."""
+        self.duplicates += 1
+        self.duplicates_from[copy.channel] = self.duplicates_from.get(copy.channel, 0) + 1
+        self.dropped.setdefault(copy.channel, copy.event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +135,7 @@ class StandIn:
         self._faults: list[Fault] = []
         self._counted: dict[tuple[str, str, str], CountedEvent] = {}
         self._requests: list[LoggedRequest] = []
+        self._browser = BrowserSide(self._keep, self._knows, self._now_ms)
         self._arrived: dict[tuple[str, str, str], Counter[bytes]] = {}
         self._clock = clock
         self._port = port
@@ -158,15 +180,21 @@ class StandIn:
         with self._lock:
             return [_as_dict(request) for request in self._requests]
 
+    def browser_requests(self) -> list[dict[str, Any]]:
+        """Every request from a browser, in order: the fields of BrowserRequest."""
+        return [_as_dict(request) for request in self._browser.requests()]
+
     def arrivals(self) -> list[dict[str, Any]]:
-        """Every event that came, whatever became of it, by its first arrival: the fields of Arrival."""
+        """Every event that a server sent, whatever became of it, by its first arrival: the fields of Arrival."""
         with self._lock:
             return [
                 _as_dict(Arrival(*key, times=forms.total(), forms=len(forms))) for key, forms in self._arrived.items()
             ]
 
     def summary(self) -> dict[str, Any]:
-        """Events counted, copies dropped, requests by status (``dropped``: never answered), counted events by type."""
+        """Events counted, copies dropped, the server's requests by status (``dropped``: never answered), counted events
+        by type and by the channel that they came by first.
+        """
         with self._lock:
             counted = list(self._counted.values())
             statuses = Counter("dropped" if sent.status is None else str(sent.status) for sent in self._requests)
@@ -175,6 +203,7 @@ class StandIn:
                 "duplicates": sum(each.duplicates for each in counted),
                 "requests": dict(statuses),
                 "types": dict(Counter(each.event["type"] for each in counted)),
+                "first_by": dict(Counter(each.channel for each in counted)),
             }
 
     def fail(self, **rule: Any) -> None:
@@ -202,11 +231,14 @@ class StandIn:
             self._counted = {}
             self._requests = []
             self._arrived = {}
+        self._browser.reset()
 
     def respond(self, request: Request) -> Answer | None:
         """Answer any request; None says to close the connection instead."""
         if request.path.startswith(CONTROL_PATH):
             return self._control(request.method, request.path.removeprefix(CONTROL_PATH), request.body)
+        if (answer := self._browser.respond(request, _pid(request))) is not None:
+            return answer
         if request.path != EVENTS_PATH:
             return _refused(404, "Not found")
         if request.method != "POST":
@@ -254,7 +286,11 @@ class StandIn:
         events = body["events"]
         if body.get("validate_only"):
             return len(events)
-        pid = _pid(request) or ""
+        new = self._keep(_pid(request) or "", events, "server", received_ms)
+        return len(events) if settings.count_duplicates else new
+
+    def _keep(self, pid: str, events: Iterable[dict[str, Any]], channel: Channel, received_ms: int) -> int:
+        """Keep those that are new, and say how many that were: first received wins, whatever the channel."""
         arrived = [
             CountedEvent(
                 pid=pid,
@@ -263,6 +299,7 @@ class StandIn:
                 received_ms=received_ms,
                 event=event,
                 ignored=wire_rules.ignored_values(event),
+                channel=channel,
             )
             for event in events
         ]
@@ -271,8 +308,17 @@ class StandIn:
             for each in arrived:
                 first = self._counted.setdefault((each.pid, each.name, each.id), each)
                 if first is not each:
-                    first.duplicates += 1
-            return len(events) if settings.count_duplicates else len(self._counted) - before
+                    first.drop(each)
+            return len(self._counted) - before
+
+    def _now_ms(self) -> int:
+        with self._lock:
+            fixed = self._settings.now_ms
+        return self._clock() if fixed is None else fixed
+
+    def _knows(self, pid: str) -> bool:
+        with self._lock:
+            return any(pid in grant.pixels for grant in self._settings.keys.values())
 
     def _note_arrivals(self, pid: str, raw: bytes) -> None:
         arrived = []
@@ -301,6 +347,7 @@ class StandIn:
         readers: dict[str, Callable[[], object]] = {
             "events": self.events,
             "requests": self.requests,
+            "browser": self.browser_requests,
             "arrivals": self.arrivals,
             "summary": self.summary,
         }
@@ -364,7 +411,7 @@ def _injected(status: int, fault: Fault) -> Answer:
     return replace(answer, retry_after=fault.retry_after)
 
 
-def _as_dict(record: CountedEvent | LoggedRequest | Arrival) -> dict[str, Any]:
+def _as_dict(record: CountedEvent | LoggedRequest | BrowserRequest | Arrival) -> dict[str, Any]:
     # Not dataclasses.asdict: its deep copy takes a second for ten thousand events.
     return {field.name: getattr(record, field.name) for field in fields(record)}
 

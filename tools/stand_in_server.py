@@ -9,7 +9,7 @@ import socket
 import socketserver
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -36,13 +36,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. `retry_after`, `link`: the text of those headers."""
+    """An HTTP answer. `retry_after`, `link`: the text of those headers; `headers`: any others, in order."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
     retry_after: str | None = None
     link: str | None = None
+    headers: Sequence[tuple[str, str]] = ()
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -122,6 +123,9 @@ class _Connection(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._handle()
 
+    def do_OPTIONS(self) -> None:
+        self._handle()
+
     def log_message(self, *_: object) -> None:
         """Print nothing: a request line holds the pid."""
 
@@ -150,7 +154,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _refuse_unreadable(self) -> Answer | None:
         """The answer to a body whose end cannot be known or is too far away."""
-        length = self.headers.get("Content-Length", "0" if self.command == "GET" else "")
+        length = self.headers.get("Content-Length", "0" if self.command in ("GET", "OPTIONS") else "")
         if "Transfer-Encoding" in self.headers or not length:
             return Answer(411, b"Content-Length is required", "text/plain")
         if not (length.isascii() and length.isdigit()):
@@ -168,6 +172,8 @@ class _Connection(BaseHTTPRequestHandler):
             self.send_header("Retry-After", answer.retry_after)
         if answer.link is not None:
             self.send_header("Link", answer.link)
+        for name, value in answer.headers:
+            self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()

@@ -101,6 +101,17 @@ def test_fifty_writers_at_once_record_once(clean: Stack) -> None:
     assert sorted(len(each.recorded) for each in results) == [0] * 49 + [1]
 
 
+def test_a_refusal_takes_back_what_is_held_and_what_is_still_to_come(ledger: LedgerPort) -> None:
+    held, sent, later = (replace(conversion(n), hold_s=hold_s) for n, hold_s in ((1, 600), (2, 0), (3, 0)))
+    for each in (held, sent):
+        ledger.record(each, NOW_MS)
+    for each in (held, sent, later):
+        ledger.withdraw(each.key, "consent_refused", NOW_MS + 1_000)
+    assert [ledger.recall(each.key, NOW_MS) is None for each in (held, sent, later)] == [True, False, True]
+    for each in (held, sent, later):
+        assert ledger.record(replace(each, amends=True), NOW_MS + 2_000) == Written([], [])
+
+
 def test_fifty_amendments_at_once_amend_once(clean: Stack) -> None:
     real(clean).record(replace(conversion(), hold_s=600), NOW_MS)
     better = replace(conversion(event_id="pixel-token"), amends=True)

@@ -44,16 +44,19 @@ NAME = "guarded"
 ACCOUNT = "000000000000"
 
 SHOPIFY, STRIPE, CALLS, CUSTOM = "ShopifyReceiver", "StripeReceiver", "CallsReceiver", "CustomReceiver"
+CLICK = "ClickMemory"
 FETCH, OUTBOX, SENDER, PRIVACY, SCHEDULE = "Fetch", "Outbox", "Sender", "Privacy", "SenderSchedule"
 RECEIVERS = {SHOPIFY, STRIPE, CALLS, CUSTOM}
-ROLES = [*sorted(RECEIVERS), FETCH, OUTBOX, SENDER, PRIVACY, SCHEDULE]
+ROLES = [*sorted(RECEIVERS), CLICK, FETCH, OUTBOX, SENDER, PRIVACY, SCHEDULE]
 """Each role by its logical id without ``Role``."""
 NOBODY: set[str] = set()
 
 MATRIX: list[tuple[str, str, set[str]]] = [
     # the ledger
-    ("dynamodb:PutItem", "Ledger", {*RECEIVERS, FETCH}),
-    ("dynamodb:GetItem", "Ledger", {SHOPIFY, STRIPE, FETCH, SENDER}),
+    # The click memory may only where the key begins with memory#click#, a condition that this emulator does not know:
+    # unit/test_template.py holds it as it is written.
+    ("dynamodb:PutItem", "Ledger", {*RECEIVERS, CLICK, FETCH}),
+    ("dynamodb:GetItem", "Ledger", {*RECEIVERS, CLICK, FETCH, SENDER}),
     ("dynamodb:UpdateItem", "Ledger", {STRIPE, FETCH, SENDER}),
     ("dynamodb:DeleteItem", "Ledger", {PRIVACY}),
     ("dynamodb:Scan", "Ledger", {PRIVACY}),
@@ -111,7 +114,7 @@ MATRIX: list[tuple[str, str, set[str]]] = [
     ("s3:GetBucketPolicy", "", NOBODY),
     # starting functions
     ("lambda:InvokeFunction", SENDER, {SCHEDULE}),
-    *[("lambda:InvokeFunction", function, NOBODY) for function in (*sorted(RECEIVERS), FETCH, OUTBOX, PRIVACY)],
+    *[("lambda:InvokeFunction", function, NOBODY) for function in (*sorted(RECEIVERS), CLICK, FETCH, OUTBOX, PRIVACY)],
     # reading what was logged
     ("logs:FilterLogEvents", "ShopifyReceiverLogs", NOBODY),
     # what would lead further
@@ -190,6 +193,20 @@ def test_the_roles_allow_whatever_the_receiver_does_with_a_delivery(
     # Then none of them fails for want of a permission
     assert {name: answer.json() for name, answer in answers.items() if answer.status != 200} == {}
     assert [line for line in stack.logs(receiver) if "AccessDenied" in line] == []
+
+
+def test_the_roles_allow_keeping_a_click_and_recalling_it(guarded: Guarded) -> None:
+    stack, origin = guarded.stack, "https://northwind-trail.example"
+    told = {"Origin": origin, "Content-Type": "text/plain;charset=UTF-8"}
+    key = stack.post("click", b'{"oppref":"guarded-click"}', told).json()["key"]
+    completed = json.dumps({"obref": "guarded-browser", "key": key}).encode()
+    assert stack.post("click", completed, told).json() == {"key": key}
+    chosen = sample("callrail/post_call.no_click")
+    delivery = replace(chosen, payload={**chosen.payload, "relay_click": key}).delivery(
+        SECRETS["callrail"][0], datetime.now(UTC), new=True
+    )
+    assert stack.send("callrail", delivery).json()["outcome"] == "recorded"
+    assert [line for line in (*stack.logs(CLICK), *stack.logs(CALLS)) if "AccessDenied" in line] == []
 
 
 def test_the_roles_allow_parking(guarded: Guarded) -> None:

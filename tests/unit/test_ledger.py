@@ -12,7 +12,16 @@ from botocore.stub import Stubber
 from conversion_relay import event, packing
 from conversion_relay.circuit import Circuit
 from conversion_relay.delivery import Conversion, Fetch, Memory
-from conversion_relay.ledger import Contended, Ledger, LedgerUnavailable, Reopened, Stored, conversions_in, event_in
+from conversion_relay.ledger import (
+    Contended,
+    Ledger,
+    LedgerUnavailable,
+    Reopened,
+    Stored,
+    Written,
+    conversions_in,
+    event_in,
+)
 from tests.fakes import NOW_MS, an_order
 from tools.in_memory_dynamodb import InMemoryDynamoDB
 
@@ -180,6 +189,46 @@ def test_an_event_is_read_in_every_form_that_it_has(form: str) -> None:
     ]
     assert ledger.stored(ORDER.key) == Stored(TEXT, NOW_MS + 600_000)
     assert ledger.recall(ORDER.key, NOW_MS) == ORDER.event.wire()
+
+
+def test_what_is_withdrawn_leaves_nothing_but_its_key_and_why() -> None:
+    # Given a conversion that is held
+    ledger, table = in_memory()
+    ledger.record(replace(ORDER, hold_s=600), NOW_MS)
+
+    # When it is withdrawn, twice
+    for _ in range(2):
+        ledger.withdraw(ORDER.key, "consent_refused", NOW_MS + 1_000)
+
+    # Then nothing of the person is left, it is neither sent nor read nor recorded anew
+    expires_at = {"N": str((NOW_MS + 1_000) // 1000 + 90 * 86_400)}
+    item = dict(table.items[ORDER.key] or {})
+    assert {name: item[name] for name in ("pk", "withdrawn", "withdrawn_ms", "expires_at")} == {
+        "pk": {"S": ORDER.key},
+        "withdrawn": {"S": "consent_refused"},
+        "withdrawn_ms": {"N": str(NOW_MS + 1_000)},
+        "expires_at": expires_at,
+    }
+    assert not {"event", "status", "hold_until_ms"} & item.keys()
+    assert ledger.stored(ORDER.key) is None
+    assert ledger.recall(ORDER.key, NOW_MS) is None
+    assert ledger.record(replace(ORDER, amends=True), NOW_MS) == Written([], [])
+    assert conversions_in([item]) == []
+
+
+@pytest.mark.parametrize("hold_s", [0, 60])
+def test_what_may_have_been_sent_is_not_withdrawn(hold_s: int) -> None:
+    ledger, table = in_memory()
+    ledger.record(replace(ORDER, hold_s=hold_s), NOW_MS)
+    before = dict(table.items[ORDER.key] or {})
+    ledger.withdraw(ORDER.key, "consent_refused", NOW_MS)
+    assert table.items[ORDER.key] == before
+
+
+def test_an_outage_while_withdrawing_is_said() -> None:
+    ledger, dynamodb = failing("update_item", "InternalServerError")
+    with dynamodb, pytest.raises(LedgerUnavailable, match="withdraw"):
+        ledger.withdraw(ORDER.key, "consent_refused", NOW_MS)
 
 
 def test_an_event_is_stored_packed() -> None:

@@ -13,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from conversion_relay.click_memory import key_of, memory_of
 from conversion_relay.ledger import AMEND_MARGIN_MS
 from conversion_relay.queue import MAX_DELAY_S
 from conversion_relay.settings import Settings
@@ -72,17 +73,20 @@ MAY = {
         *logs_of("Fetch"),
     },
     "CallsReceiverRole": {
+        ("dynamodb:GetItem", LEDGER),
         ("dynamodb:PutItem", LEDGER),
         *(("s3:PutObject", f"${{ParkingBucket.Arn}}/{source}/*") for source in CALL_PLATFORMS),
         *(("ssm:GetParameter", f"{PARAMETER}/signing-secrets/{source}") for source in CALL_PLATFORMS),
         *logs_of("CallsReceiver"),
     },
     "CustomReceiverRole": {
+        ("dynamodb:GetItem", LEDGER),
         ("dynamodb:PutItem", LEDGER),
         ("s3:PutObject", "${ParkingBucket.Arn}/custom/*"),
         ("ssm:GetParameter", f"{PARAMETER}/signing-secrets/custom/*"),
         *logs_of("CustomReceiver"),
     },
+    "ClickMemoryRole": {("dynamodb:GetItem", LEDGER), ("dynamodb:PutItem", LEDGER), *logs_of("ClickMemory")},
     "OutboxRole": {
         *READ_STREAM,
         ("sqs:SendMessage", "Queue.Arn"),
@@ -180,9 +184,34 @@ def test_nobody_but_this_account_s_scheduler_starts_the_sender() -> None:
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
-def test_only_a_receiver_has_an_address() -> None:
+def test_the_click_memory_may_touch_memories_of_clicks_alone() -> None:
+    # Whoever finds a flaw in what anybody may call can neither read nor write a conversion, nor another memory.
+    of_the_ledger = [each for each in statements(RESOURCES["ClickMemoryRole"]) if each["Sid"] == "Remember"]
+    assert [each["Condition"] for each in of_the_ledger] == [
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["memory#click#*"]}}
+    ]
+    # And what they hold reaches neither the queue nor the privacy function over the stream.
+    assert memory_of(key_of(bytes(16))).startswith("click#")
+
+
+def test_the_click_memory_has_a_limit_of_its_own() -> None:
+    limit = FUNCTIONS["ClickMemory"]["Properties"]["ReservedConcurrentExecutions"]["Fn::If"]
+    assert limit == ["HasClickConcurrency", {"Ref": "ClickConcurrency"}, {"Ref": "AWS::NoValue"}]
+    # The code answers for cross-origin access: two answers to one question would contradict each other some day.
+    assert FUNCTIONS["ClickMemory"]["Properties"]["FunctionUrlConfig"] == {"AuthType": "NONE"}
+
+
+def test_pages_get_a_line_to_paste() -> None:
+    tag = TEMPLATE["Outputs"]["ClickScriptTag"]
+    assert (tag["Condition"], tag["Value"]["Fn::Sub"]) == (
+        "HasClick",
+        '<script async src="${ClickMemoryUrl.FunctionUrl}relay-click.js"></script>',
+    )
+
+
+def test_only_a_receiver_and_the_click_memory_have_an_address() -> None:
     addressed = [name for name, each in FUNCTIONS.items() if "FunctionUrlConfig" in each["Properties"]]
-    assert addressed == [*RECEIVES, "CustomReceiver"]
+    assert addressed == [*RECEIVES, "CustomReceiver", "ClickMemory"]
 
 
 SECRETS_OF = {name: {f"signing-secrets/{source}" for source in sources} for name, sources in RECEIVES.items()}

@@ -58,6 +58,11 @@ def obref_from_url(url: str | None) -> str | None:
     return _reference_from_url(url, "obref")
 
 
+def parameter_from_url(url: str | None, name: str) -> str | None:
+    """The first filled parameter of this name in the query, as it stands in the text; see `oppref_from_url`."""
+    return next((value for each, value in _query(url) if each == name), None)
+
+
 def from_cookie_header(header: str | None) -> Click:
     """The pixel's cookies `__oppref` and `__obref` out of a Cookie header, values unchanged (Measurement pixel)."""
     found: dict[str, str] = {}
@@ -102,7 +107,7 @@ def utm(url: str | None) -> dict[str, str]:
 
 
 def _reference_from_url(url: str | None, wanted: str) -> str | None:
-    raw = next((value for name, value in _query(url) if name == wanted), None)
+    raw = parameter_from_url(url, wanted)
     if raw is not None and DECODE_REFERENCES_IN_URLS:
         raw = unquote(raw)  # never unquote_plus: a plus is a plus
     return reference(raw)

@@ -75,11 +75,15 @@ class Ignored:
 
     ``remember`` is for what is nothing to report by itself, but may turn out otherwise: a payment that is a renewal
     unless the beginning of a trial arrives late.
+
+    ``withdraws`` are ledger keys of conversions that must not go out, because consent was refused: what another
+    delivery has recorded under them is taken back as long as it is held, and what comes later counts as known.
     """
 
     reason: str
     detail: str
     remember: Memory | None = None
+    withdraws: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from conversion_relay.event import match_keys
-
 if TYPE_CHECKING:
+    from conversion_relay.click_endpoint import Answer
     from conversion_relay.delivery import Delivery, Outcome, Source
 
 _METRIC: Final = {"ignored": "Ignored", "handshake": "Ignored", "parked": "Parked", "refused": "Refused"}
@@ -65,6 +64,14 @@ def unaddressed(delivery: Delivery, outcome: Outcome) -> None:
     )
 
 
+def clicked(answer: Answer, size: int) -> None:
+    """The line of what a page has posted to the click memory; ``size`` in bytes. Nothing that was posted is in it."""
+    line: dict[str, Any] = {"source": "click", "outcome": answer.kind, "http": answer.status, "bytes": size}
+    if answer.kind in _LEVEL:
+        line = {"level": _LEVEL[answer.kind], "message": answer.detail, **line, "reason": answer.reason}
+    _print(line | counted("Refused", 1) if answer.kind == "refused" else line)
+
+
 def forwarded(conversions: int, fetches: int) -> None:
     """The line of a batch that the outbox has put on its queues."""
     line: dict[str, Any] = {"message": "forwarded to the queue"}
@@ -76,7 +83,11 @@ def forwarded(conversions: int, fetches: int) -> None:
 def _match_keys(outcome: Outcome) -> str | None:
     """By what the recorded event can be matched: for the share of each among all conversions."""
     event = outcome.event
-    return None if event is None else " ".join(match_keys(event.user, event.oppref))
+    if event is None:
+        return None
+    from conversion_relay.event import match_keys  # the click memory, which writes here too, never loads the models
+
+    return " ".join(match_keys(event.user, event.oppref))
 
 
 def _write(outcome: Outcome, fields: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ Items of the table, told apart by their key ``pk``::
     memory#cart#shopify:Z2NwLXVz…         a fact for a later delivery, with its version
     privacy#shopify:e1a0788a…             a privacy request that functions/privacy carries out
     fetch#stripe:evt_65SN…                an object that functions/fetch gets from the platform
+    order_created#stripe:in_1Qw…          ``withdrawn``: never to be sent, as consent was refused; no event, no status
     circuit#openai                        why the sender holds back, and since when
 
 ``status`` of a conversion::
@@ -204,11 +205,40 @@ class Ledger:
             },
         }
 
+    def withdraw(self, key: str, reason: str, now_ms: int) -> None:
+        """Take a conversion back, for good: the recorded one if it is still held, and whatever comes to be recorded.
+
+        Nothing of it is left but its key and the reason, so no copy of it is new. What may have been sent stays.
+        """
+        # The same margin as for amendments: until then nobody can have sent it. An item without a status is none of
+        # those that are sent, replayed or counted; one without an event has nothing of anybody.
+        absent = "attribute_not_exists(pk)"
+        still_held = "#status = :status AND hold_until_ms > :amendable"
+        with _available("withdraw the conversion"):
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key={"pk": {"S": key}},
+                    UpdateExpression="SET withdrawn = :reason, withdrawn_ms = :now, expires_at = :expires "
+                    "REMOVE #status, event, hold_until_ms, amended_ms",
+                    ConditionExpression=f"{absent} OR ({still_held})",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":status": {"S": self._status},
+                        ":amendable": {"N": str(now_ms + AMEND_MARGIN_MS)},
+                        ":reason": {"S": reason},
+                        ":now": {"N": str(now_ms)},
+                        ":expires": {"N": str(now_ms // 1000 + self._ttl_s)},
+                    },
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return
+
     def stored(self, key: str) -> Stored | None:
-        """The event that a conversion has now, read consistently; None when it was erased."""
+        """The event that a conversion has now, read consistently; None when it was erased or withdrawn."""
         with _available("read the conversion"):
             item = self._client.get_item(TableName=self._table, Key={"pk": {"S": key}}, ConsistentRead=True).get("Item")
-        if item is None:
+        if item is None or "withdrawn" in item:
             return None
         event = event_in(item)
         try:

@@ -47,6 +47,10 @@ class Settings:
     require_click_reference: bool = False
     default_phone_region: str = ""
 
+    # consent, and the click memory
+    consent_required_in: frozenset[str] = frozenset()
+    click_origins: tuple[str, ...] = ()
+
     # calls
     min_call_seconds: int = 30
     first_time_only: bool = True
@@ -121,6 +125,10 @@ def _read(variable: str, kind: Any, value: str) -> object:
         return frozenset(part.strip().lower() for part in value.split(",") if part.strip())
     if variable == "APP_ACTION_SOURCES":
         return dict(_app_action_source(part) for part in value.split(",") if part.strip())
+    if variable == "CONSENT_REQUIRED_IN":
+        return frozenset(value.split(","))
+    if variable == "CLICK_ORIGINS":
+        return tuple(dict.fromkeys(part.rstrip("/").lower() for part in value.split(",") if part))
     if variable == "STRIPE_ACCOUNTS":
         return frozenset(value.split(","))
     if variable in ("STOREFRONT_ORIGIN", "SITE_ORIGIN", "PUBLIC_ORIGIN"):
@@ -141,6 +149,14 @@ _RULES: Final = {
     "STOREFRONT_ORIGIN": _ORIGIN,
     "SITE_ORIGIN": _ORIGIN,
     "PUBLIC_ORIGIN": _ORIGIN,
+    "CONSENT_REQUIRED_IN": (
+        re.compile(r"all|[A-Z]{2}(,[A-Z]{2})*"),
+        "all, or a comma list of country codes of two capitals such as DE,FR, without blanks",
+    ),
+    "CLICK_ORIGINS": (
+        re.compile(r"https?://[^/?#\s@,]+/?(,https?://[^/?#\s@,]+/?)*"),
+        "a comma list of origins such as https://www.example.com,https://shop.example.com, without blanks",
+    ),
     "MIN_CALL_SECONDS": (re.compile(r"\d{1,4}"), "a number of seconds from 0 to 9999"),
     "CALL_CURRENCY": (re.compile(r"[A-Z]{3}"), "a currency code of three capitals, such as USD"),
     "SHOPIFY_EVENT_SOURCE": (

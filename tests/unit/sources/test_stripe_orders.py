@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from conversion_relay import identity
+from conversion_relay.click_memory import key_of, memory_of
+from conversion_relay.delivery import Memory
 from tests.conftest import Count
 from tests.unit.sources.stripe_deliveries import (
     DAY_S,
@@ -62,6 +64,20 @@ EUROS = {"presentment_amount": 4912, "presentment_currency": "eur"}
 IMPLICIT: Payload = a_payload("17")
 FEE = session(500, metadata={"oppref": "of the session", "event_id": "pix_9f2c", "source_url": PAGE})
 TRANSFER_CAME = later(SESSION | {"type": "checkout.session.async_payment_succeeded"}, 50)
+
+
+KEY = key_of(bytes(range(16)))
+CLICK = {"oppref": "of the click", "source_url": "https://app.example-saas.test/landing", "ip_address": "203.0.113.9"}
+CLICKED = {name: value for name, value in CLICK.items() if name != "ip_address"}
+BY_KEY = {"client_reference_id": KEY, "metadata": {"event_id": "pix_9f2c"}}
+REFUSED = session(2900, metadata={"relay_consent": "denied", "source_url": PAGE})
+
+
+def a_ledger() -> InMemoryLedger:
+    """With the memory of one click, that of the key."""
+    ledger = InMemoryLedger()
+    ledger.remember(Memory(memory_of(KEY), CLICK, version="1", ttl_days=30), NOW_MS)
+    return ledger
 
 
 @dataclass
@@ -140,6 +156,28 @@ STORIES: dict[str, Story] = {
         [SESSION, CREATED, invoice("subscription_create", 2900), UPGRADE], {FIRST_PAYMENT: OF_THE_SESSION},
     ),
     "upgrade of an old one": Story([invoice("subscription_update", 1450), subscription("updated", "active")]),
+    "subscription by a key of the click memory": Story(
+        [session(2900, **BY_KEY), CREATED, invoice("subscription_create", 2900, metadata={})],
+        {FIRST_PAYMENT: {"id": "pix_9f2c", **CLICKED}},
+    ),
+    "trial by a key of the click memory": Story(
+        [session(0, status="no_payment_required", **BY_KEY), trial(metadata={}), ENDED, AFTER_TRIAL],
+        {TRIAL: CLICKED, FIRST_PAYMENT: {"oppref": "of the click"}},
+    ),
+    "subscription that has the key itself": Story(
+        [CREATED, invoice("subscription_create", 2900, metadata={"relay_click": KEY})], {FIRST_PAYMENT: CLICKED},
+    ),
+    "one-time with an invoice, by a key": Story(
+        [one_time(invoice="in_hand", **BY_KEY), invoice("manual", 5300, number="in_hand")],
+        {BY_HAND: {"action_source": "web", **CLICKED}},
+        {"stripe_manual_invoices": True},
+    ),
+    "refused": Story([REFUSED]),
+    "agreed": Story(
+        [session(2900, metadata={"relay_consent": "granted"}), CREATED, invoice("subscription_create", 2900)],
+        {FIRST_PAYMENT: {}},
+        {"consent_required_in": frozenset({"all"})},
+    ),
     "renewal": Story([AFTER_TRIAL, RENEWAL, subscription("updated", "active")]),
 }  # fmt: skip
 
@@ -171,7 +209,7 @@ def recorded(outcomes: Sequence[Any]) -> list[str]:
 def test_every_order_of_arrival_gives_the_same_events(name: str, settings: dict[str, Any], played: list[int]) -> None:
     # Given the events that the deliveries give in the order of the facts
     story = STORIES[name]
-    in_order = InMemoryLedger()
+    in_order = a_ledger()
     for payload in story.deliveries:
         received(payload, in_order, **story.settings, **settings)
     events = in_order.conversions
@@ -181,7 +219,7 @@ def test_every_order_of_arrival_gives_the_same_events(name: str, settings: dict[
 
     for arrival in arrivals(story.deliveries):
         # When they arrive in any other
-        ledger = InMemoryLedger()
+        ledger = a_ledger()
         outcomes = [received(payload, ledger, **story.settings, **settings) for payload in arrival]
         played.append(len(arrival))
 
@@ -195,7 +233,7 @@ def test_every_order_of_arrival_gives_the_same_events(name: str, settings: dict[
 def test_duplicates_days_later_add_and_change_nothing(name: str) -> None:
     story = STORIES[name]
     for order in permutations(story.deliveries):
-        ledger = InMemoryLedger()
+        ledger = a_ledger()
         for payload in order:
             received(payload, ledger, **story.settings)
         events = dict(ledger.conversions)
@@ -217,6 +255,47 @@ def test_click_pixel_id_and_buyer_of_the_session_are_in_both_events_of_a_trial(o
         assert (event["id"], event["oppref"]) == ("pix_9f2c", "of the session")
         assert event["user"]["emails_sha256"] == [identity.email("dev.patel@example.com")]
     assert (began["timestamp_ms"], paid["timestamp_ms"]) == (NOW_MS - 3 * 86_400_000, NOW_MS - 29_000)
+
+
+MANUAL = {"stripe_manual_invoices": True}
+
+
+@pytest.mark.parametrize(
+    ("story", "settings"),
+    [
+        ([REFUSED, CREATED, invoice("subscription_create", 2900)], {}),
+        ([REFUSED, BEGAN, ENDED, AFTER_TRIAL], {}),
+        ([SESSION, trial(metadata={"relay_consent": "no"}), ENDED][1:], {}),
+        (
+            [one_time(invoice="in_hand", metadata={"relay_consent": "refused"}),
+             invoice("manual", 5300, number="in_hand")],
+            MANUAL,
+        ),
+        ([one_time(metadata={"relay_consent": "unknown"})], {"consent_required_in": frozenset({"all"})}),
+        ([SESSION, CREATED, invoice("subscription_create", 2900)], {"consent_required_in": frozenset({"all"})}),
+    ],
+)  # fmt: skip
+def test_of_who_has_not_agreed_nothing_is_left_to_be_sent_whatever_comes_first(
+    story: Sequence[Payload], settings: dict[str, Any]
+) -> None:
+    for arrival in arrivals(story):
+        ledger = a_ledger()
+        outcomes = [received(payload, ledger, **settings) for payload in arrival]
+        assert ledger.conversions == {}
+        assert {outcome.http for outcome in outcomes} == {200}
+
+
+def test_a_key_is_needed_once_also_where_the_payment_comes_after_it_is_forgotten() -> None:
+    # Given the beginning of a trial, told while the click is remembered
+    ledger = a_ledger()
+    for each in (session(0, status="no_payment_required", **BY_KEY), trial(metadata={})):
+        received(each, ledger)
+    # When the first payment comes 40 days later
+    ledger.memories = {key: held for key, held in ledger.memories.items() if "click#" not in key}
+    paid = invoice("subscription_cycle", 2900, number="in_late", paid_s=NOW_S + 40 * DAY_S, metadata={})
+    received(paid, ledger, now_s=NOW_S + 40 * DAY_S)
+    # Then it still has the click of the session
+    assert ledger.conversions[FIRST_PAYMENT]["oppref"] == "of the click"
 
 
 def test_a_session_that_comes_after_the_hold_changes_nothing_but_serves_what_follows() -> None:

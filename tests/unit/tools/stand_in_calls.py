@@ -42,7 +42,9 @@ def call(
     with closing(http.client.HTTPConnection(host, timeout=timeout)) as connection:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         with connection.getresponse() as response:
-            return Reply(response.status, response.headers, response.read().decode())
+            return Reply(
+                response.status, response.headers, response.read().decode(errors="replace")
+            )  # an image is no text
 
 
 def send(stand_in: StandIn, body: object, pid: str | None = PID, key: str = "conversions", timeout: float = 5) -> Reply:

@@ -294,6 +294,7 @@ def test_r13_retry_after_a_lost_reply_counts_once(stand_in: StandIn) -> None:
         "duplicates": 2,
         "requests": {"dropped": 1, "200": 1},
         "types": {"order_created": 2},
+        "first_by": {"server": 2},
     }
 
 

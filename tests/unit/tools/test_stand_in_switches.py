@@ -84,6 +84,9 @@ def test_a_counted_event_is_shown_with_all_that_is_known_of_it(stand_in: StandIn
             "event": an_event("shopify:1"),
             "ignored": [],
             "duplicates": 0,
+            "channel": "server",
+            "duplicates_from": {},
+            "dropped": {},
         }
     ]
 
@@ -214,7 +217,7 @@ def test_reset_goes_back_to_the_start(stand_in: StandIn) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/v1/events", 405),
-        ("POST", "/v1/sdk/events", 404),
+        ("POST", "/v1/sdk/events", 400),
         ("GET", "/", 404),
         ("GET", "/_stand_in/", 404),
         ("POST", "/_stand_in/events", 404),

@@ -61,7 +61,7 @@ def about(delivery: Delivery) -> Sequence[str]:
     return calls.named(NAME, claims_of(delivery.body), ("resource_id", "id"))
 
 
-def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:  # noqa: ARG001
+def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
     """Turn a verified delivery into what the relay should do about it.
 
     Raises:
@@ -71,13 +71,13 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     for marks, handle in KINDS:
         # A field that is there but empty shows nothing: a call may carry all the fields of a form.
         if any(value_at(body, mark) not in (None, "", {}, []) for mark in marks):
-            return handle(body, settings, now_ms)
+            return handle(body, settings, now_ms, recall)
     return Ignored("kind_not_handled", "the webhook is about neither a call nor a form nor a text message")
 
 
-def _form(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
+def _form(body: Mapping[str, Any], settings: Settings, now_ms: int, recall: Recall) -> Result:
     entered = value_at(body, "form_data")
-    clicked = calls.click_of([*_urls(body), value_at(body, "form_url")])
+    visit = calls.visit_of(body, [*_urls(body), value_at(body, "form_url")], recall)
     form = Form(
         subject=f"{NAME}:{calls.object_id(body, 'resource_id', 'id')}",
         submitted_ms=_time(body, "submitted_at", "timestamp"),
@@ -92,8 +92,7 @@ def _form(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
             ip_address=value_at(body, "ip"),
         ),
         data=calls.worth(value_at(body, "value"), settings),
-        oppref=clicked.oppref,
-        obref=clicked.obref,
+        **visit._asdict(),
     )
     return calls.form_lead(form, settings, now_ms)
 
@@ -105,10 +104,10 @@ def _entered(entered: object, part: str) -> list[Any]:
     return [value for name, value in entered.items() if part in "".join(filter(str.isalpha, name.lower()))]
 
 
-def _call(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
+def _call(body: Mapping[str, Any], settings: Settings, now_ms: int, recall: Recall) -> Result:
     kind = calls.word(body, "call_type")
     duration = calls.seconds(body, "duration")
-    clicked = calls.click_of(_urls(body))
+    visit = calls.visit_of(body, _urls(body), recall)
     call = Call(
         subject=f"{NAME}:{calls.object_id(body, 'resource_id', 'id')}",
         started_ms=_time(body, "start_time", "timestamp"),
@@ -130,8 +129,7 @@ def _call(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
             ip_address=value_at(body, "ip"),
         ),
         data=calls.worth(value_at(body, "value"), settings),
-        oppref=clicked.oppref,
-        obref=clicked.obref,
+        **visit._asdict(),
     )
     return calls.lead(call, settings, now_ms)
 
@@ -162,7 +160,7 @@ def _is_spam(body: Mapping[str, Any]) -> bool:
 # "previously_marked_good_lead" is about an earlier call of the same person.
 _VERDICTS: Final[Mapping[str, Verdict]] = {"good-lead": "lead", "not-a-lead": "not_a_lead"}
 
-KINDS: Final[Sequence[tuple[Sequence[str], Callable[[Mapping[str, Any], Settings, int], Result]]]] = (
+KINDS: Final[Sequence[tuple[Sequence[str], Callable[[Mapping[str, Any], Settings, int, Recall], Result]]]] = (
     (("form_data", "form_url", "submitted_at"), _form),
     (("message_type", "conversation_id", "source_number"), _text_message),
     (("call_type", "direction", "answered", "customer_phone_number"), _call),

@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from conversion_relay import click, money
-from conversion_relay.delivery import Conversion, Ignored, NotUnderstood
+from conversion_relay import click, click_memory, money
+from conversion_relay.click_memory import NOTHING, Recalled
+from conversion_relay.delivery import Conversion, Ignored, NotUnderstood, Recall
 from conversion_relay.payload import identifier, is_filled, number, text, value_at
 from conversion_relay.settings import ActionSource, Settings
-from conversion_relay.sources import envelope
+from conversion_relay.sources import consent, envelope
+from conversion_relay.sources.consent import Consent
 
 Verdict = Literal["lead", "not_a_lead"]
 """What a person said of the call afterwards."""
@@ -44,6 +46,8 @@ class Call:
     oppref: str | None = None
     obref: str | None = None
     pixel_id: str | None = None
+    consent: Consent = envelope.NOT_SAID
+    recalled: Recalled = NOTHING
     data: Mapping[str, Any] = field(default_factory=dict)
     event_type: str = "lead_created"
 
@@ -65,6 +69,8 @@ class Form:
     user: Mapping[str, Any] = field(default_factory=dict)
     oppref: str | None = None
     obref: str | None = None
+    consent: Consent = envelope.NOT_SAID
+    recalled: Recalled = NOTHING
     data: Mapping[str, Any] = field(default_factory=dict)
     event_type: str = "lead_created"
     action_source: ActionSource = "web"
@@ -100,6 +106,8 @@ def lead(call: Call, settings: Settings, now_ms: int) -> Conversion | Ignored:
         oppref=call.oppref,
         obref=call.obref,
         pixel_id=call.pixel_id,
+        consent=call.consent,
+        recalled=call.recalled,
         settings=settings,
         match_key_required=True,
     )
@@ -120,8 +128,10 @@ def form_lead(form: Form, settings: Settings, now_ms: int) -> Conversion | Ignor
     if timestamp_ms is None:
         return _STALE
     pages = (click.source_url(page, origin=None) for page in form.pages)
-    source_url = envelope.first(pages) or settings.site_origin or settings.storefront_origin or None
-    if form.action_source == "web" and source_url is None:
+    page = envelope.first(pages) or form.recalled.source_url
+    source_url = page or settings.site_origin or settings.storefront_origin or None
+    refused = form.consent.state == "denied"  # nothing of it is kept, not even for want of a page
+    if form.action_source == "web" and source_url is None and not refused:
         raise NotUnderstood(
             "source_url_missing", "a web event needs the address of a page, and there is none: set SiteOrigin"
         )
@@ -136,6 +146,8 @@ def form_lead(form: Form, settings: Settings, now_ms: int) -> Conversion | Ignor
         oppref=form.oppref,
         obref=form.obref,
         pixel_id=None,
+        consent=form.consent,
+        recalled=form.recalled,
         settings=settings,
         match_key_required=True,
     )
@@ -246,6 +258,38 @@ def is_tagged_spam(*lists: object) -> bool:
     tags = [tag for each in lists if isinstance(each, list) for tag in each]
     names = [value_at(tag, "name") if isinstance(tag, dict) else tag for tag in tags]
     return any(isinstance(name, str) and name.strip().lower() == "spam" for name in names)
+
+
+class Visit(NamedTuple):
+    """What is known of the page that somebody came from: as the delivery says it, and as the click memory does."""
+
+    oppref: str | None = None
+    obref: str | None = None
+    consent: Consent = envelope.NOT_SAID
+    recalled: Recalled = NOTHING
+
+
+_HOLDERS: Final = ("custom_fields", "custom", "additional_fields", "form_data", "form", "fields")
+"""Where platforms put what an account or a form has of its own, by name."""
+
+
+def field_of(body: object, name: str) -> object:
+    """A field that an account or a form has of its own, wherever its platform puts these."""
+    holders = (body, *(value_at(body, holder) for holder in _HOLDERS))
+    return next((found for each in holders if (found := value_at(each, name)) not in (None, "")), None)
+
+
+def visit_of(fields: object, urls: Iterable[object], recall: Recall) -> Visit:
+    """The references of the first addresses that have one, as they stand there, and what is remembered under the key of
+    a field or an address. ``fields`` is what holds the fields of the account.
+    """
+    addresses = list(urls)
+    clicked = click_of(addresses)
+    keys = (field_of(fields, click_memory.FIELD), *map(click_memory.key_in_url, addresses))
+    told = Consent(
+        consent.said(field_of(fields, consent.CONSENT)), consent.opted_out(field_of(fields, consent.OPT_OUT))
+    )
+    return Visit(clicked.oppref, clicked.obref, told, click_memory.recalled(recall, keys))
 
 
 def click_of(urls: Iterable[object]) -> click.Click:

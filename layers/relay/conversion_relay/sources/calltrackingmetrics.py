@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from conversion_relay import timestamps
-from conversion_relay.click import Click
 from conversion_relay.delivery import Delivery, Ignored, Recall, Refused, Result, Source
 from conversion_relay.payload import flag, is_filled, number, parse_object, string, value_at
 from conversion_relay.settings import Settings
 from conversion_relay.sources import calls
-from conversion_relay.sources.calls import Call, Form
+from conversion_relay.sources.calls import Call, Form, Visit
 from conversion_relay.sources.person import user_fields
 from conversion_relay.sources.signatures import claims_of, hmac_base64, is_one_of
 
@@ -76,7 +75,7 @@ def about(delivery: Delivery) -> Sequence[str]:
     return calls.named(NAME, claims_of(delivery.body), ("account_id",), ("id",))
 
 
-def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:  # noqa: ARG001
+def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
     """Turn a verified delivery into what the relay should do about it.
 
     Raises:
@@ -88,12 +87,12 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     handle = _form if is_form else DIRECTIONS.get(calls.word(body, "direction"))
     if handle is None:
         return Ignored("kind_not_handled", "the activity is neither a call nor a form")
-    return handle(body, settings, now_ms)
+    return handle(body, settings, now_ms, recall)
 
 
-def _call(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
+def _call(body: Mapping[str, Any], settings: Settings, now_ms: int, recall: Recall) -> Result:
     dialled, status = calls.word(body, "dial_status"), calls.word(body, "call_status") or calls.word(body, "status")
-    sold, clicked = _is_sold(body), _click(body)
+    sold, visit = _is_sold(body), _visit(body, recall)
     call = Call(
         subject=_subject(body),
         started_ms=_time(body),
@@ -109,14 +108,13 @@ def _call(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
         user=_user(body, settings),
         data=_worth(body, settings),
         event_type="order_created" if sold and settings.ctm_sale_event == "order" else "lead_created",
-        oppref=clicked.oppref,
-        obref=clicked.obref,
+        **visit._asdict(),
     )
     return calls.lead(call, settings, now_ms)
 
 
-def _form(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
-    clicked = _click(body)
+def _form(body: Mapping[str, Any], settings: Settings, now_ms: int, recall: Recall) -> Result:
+    visit = _visit(body, recall)
     form = Form(
         subject=_subject(body),
         submitted_ms=_time(body),
@@ -126,8 +124,7 @@ def _form(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
         verdict="lead" if _is_sold(body) else None,
         user=_user(body, settings),
         data=_worth(body, settings),
-        oppref=clicked.oppref,
-        obref=clicked.obref,
+        **visit._asdict(),
     )
     return calls.form_lead(form, settings, now_ms)
 
@@ -183,8 +180,8 @@ def _user(body: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     )
 
 
-def _click(body: Mapping[str, Any]) -> Click:
-    return calls.click_of([value_at(body, "location"), value_at(body, "last_location")])
+def _visit(body: Mapping[str, Any], recall: Recall) -> Visit:
+    return calls.visit_of(body, [value_at(body, "location"), value_at(body, "last_location")], recall)
 
 
 _FORM_DATA: Final = ("form", "form_data", "form_reactor", "formreactor")
@@ -192,7 +189,7 @@ _UNDER_WAY: Final = frozenset({"queued", "initiated", "ringing", "in-progress", 
 _SPAM_RISKS: Final = frozenset({"high", "very-high", "spam", "blocked"})
 """Of the risks only these: "low" and "medium" are what many good callers get."""
 
-DIRECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any], Settings, int], Result]]] = {
+DIRECTIONS: Final[Mapping[str, Callable[[Mapping[str, Any], Settings, int, Recall], Result]]] = {
     "inbound": _call,
     "outbound": _call,
     "form": _form,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from conversion_relay import event, identity
+from conversion_relay.click_memory import NOTHING, Recalled
 from conversion_relay.delivery import Conversion, Ignored, Memory
 from conversion_relay.settings import Settings
+from conversion_relay.sources.consent import Consent, State, forbids
+
+NOT_SAID: Final = Consent()
 
 
 def conversion(
@@ -26,11 +30,22 @@ def conversion(
     remember: Memory | None = None,
     match_key_required: bool = False,
     custom_event_name: str | None = None,
+    consent: Consent = NOT_SAID,
+    recalled: Recalled = NOTHING,
 ) -> Conversion | Ignored:
     """Build the event and hold it against the settings for match keys; what is None or empty is left out.
 
     ``subject`` is ``<source>:<object id>`` and the event's id, unless the pixel has an id of its own for it.
+    ``recalled`` fills in what is missing, all but the page, which each source looks for in its own order. Consent comes
+    first: of who has refused it nothing is built, so nothing can be wrong with it either, and nothing is parked.
     """
+    consent = consent._replace(state=consent.state or _granted(recalled))
+    country = next(iter(user.get("countries") or ()), None)
+    forbidden = forbids(consent, action_source=action_source, country=country, settings=settings)
+    if forbidden is not None:
+        return forbidden
+    oppref, obref = oppref or recalled.oppref, obref or recalled.obref
+    user = {**recalled.device(action_source), **user}
     built = event.parse(
         without_none(
             {
@@ -40,6 +55,7 @@ def conversion(
                 "action_source": action_source,
                 "source_url": source_url if action_source == "web" else None,
                 "custom_event_name": custom_event_name,
+                "opt_out": consent.opt_out or None,
                 "oppref": oppref,
                 "user": {**user, "obref": obref} if obref else {**user} or None,
                 "data": {"type": event.DATA_TYPE[event_type], **{k: v for k, v in data.items() if v != []}},
@@ -57,6 +73,10 @@ def conversion(
             "neither click reference nor e-mail, phone or customer id: OpenAI could not match the event",
         )
     return Conversion(built, subject, remember)
+
+
+def _granted(recalled: Recalled) -> State | None:
+    return "granted" if recalled.consent == "granted" else None
 
 
 def usable_pixel_id(value: str | None) -> str | None:

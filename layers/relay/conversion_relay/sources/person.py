@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from conversion_relay import identity
+from conversion_relay.click_memory import is_key
 from conversion_relay.settings import Settings
 from conversion_relay.sources.envelope import first, without_none
 
@@ -34,7 +35,12 @@ def user_fields(
         "emails_sha256": first(identity.email(value) for value in emails),
         # A national number is read in the country of its own address, or in the configured one; it is never guessed.
         "phone_numbers_sha256": first(identity.phone(number, region=near or fallback) for number, near in phones),
-        "external_ids_sha256": first(identity.external_id(value) for value in external_ids),
+        "external_ids_sha256": first(
+            # A key of the click memory is a new one each time and names nobody.
+            identity.external_id(value)
+            for value in external_ids
+            if not is_key(value)
+        ),
         "first_names_sha256": first(identity.name(value) for value in first_names),
         "last_names_sha256": first(identity.name(value) for value in last_names),
         "cities": identity.city(city),

@@ -19,6 +19,7 @@ from conversion_relay.payload import is_filled, parse_object, value_at
 from conversion_relay.settings import Settings
 from conversion_relay.sources import calls
 from conversion_relay.sources.calls import Call
+from conversion_relay.sources.consent import CONSENT, OPT_OUT
 from conversion_relay.sources.person import user_fields
 from conversion_relay.sources.signatures import LARGEST_UNVERIFIED_BYTES, claims_of, hmac_base64, is_one_of
 
@@ -156,7 +157,7 @@ def _claimed(delivery: Delivery, field: str) -> str | None:
         return None
 
 
-def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:  # noqa: ARG001
+def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
     """Turn a verified delivery into what the relay should do about it.
 
     Raises:
@@ -171,16 +172,17 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     handle = STATUSES.get(status)
     if handle is None:
         return Ignored("status_not_handled", "this status of a call is none that Twilio documents")
-    return handle(delivery, body, settings, now_ms)
+    return handle(delivery, body, settings, now_ms, recall)
 
 
-def _completed(delivery: Delivery, body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
+def _completed(delivery: Delivery, body: Mapping[str, Any], settings: Settings, now_ms: int, recall: Recall) -> Result:
     if is_filled(body, "ParentCallSid"):
         return Ignored("child_leg", "a leg of another call: that one is the conversion")
     # Never Duration: it counts the minutes that were begun.
     talk_s = calls.seconds(body, "CallDuration")
     ended_ms = timestamps.from_rfc2822(value_at(body, "Timestamp")) or timestamps.from_iso(value_at(body, "Timestamp"))
     query = f"?{delivery.query}"
+    in_the_address = {name: click.parameter_from_url(query, name) for name in (CONSENT, OPT_OUT)}
     inbound = calls.word(body, "Direction") in ("", "inbound", "trunking-originating")
     if talk_s is None and inbound:
         raise NotUnderstood("duration_missing", "the call is completed, but there is no CallDuration")
@@ -199,8 +201,7 @@ def _completed(delivery: Delivery, body: Mapping[str, Any], settings: Settings, 
             postal_code=value_at(body, "FromZip"),
             country=value_at(body, "FromCountry"),
         ),
-        oppref=click.oppref_from_url(query),
-        obref=click.obref_from_url(query),
+        **calls.visit_of(in_the_address, [query], recall)._asdict(),
     )
     return calls.lead(call, settings, now_ms)
 
@@ -209,13 +210,13 @@ def _start(ended_ms: int | None, talk_s: Decimal | None) -> int | None:
     return None if ended_ms is None or talk_s is None else ended_ms - int(talk_s * 1000)
 
 
-def _no_conversion(reason: str, detail: str) -> Callable[[Delivery, Mapping[str, Any], Settings, int], Result]:
+def _no_conversion(reason: str, detail: str) -> Callable[[Delivery, Mapping[str, Any], Settings, int, Recall], Result]:
     return lambda *_: Ignored(reason, detail)
 
 
 _UNDER_WAY: Final = _no_conversion("call_not_over", "it has not ended yet: its end is the conversion")
 
-STATUSES: Final[Mapping[str, Callable[[Delivery, Mapping[str, Any], Settings, int], Result]]] = {
+STATUSES: Final[Mapping[str, Callable[[Delivery, Mapping[str, Any], Settings, int, Recall], Result]]] = {
     "queued": _UNDER_WAY,
     "initiated": _UNDER_WAY,
     "ringing": _UNDER_WAY,

@@ -11,12 +11,11 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from conversion_relay import timestamps
-from conversion_relay.click import Click
 from conversion_relay.delivery import Delivery, Ignored, NotUnderstood, Recall, Refused, Result, Source
 from conversion_relay.payload import flag, parse_object, string, value_at
 from conversion_relay.settings import ActionSource, Settings
 from conversion_relay.sources import calls
-from conversion_relay.sources.calls import Call, Form, Verdict
+from conversion_relay.sources.calls import Call, Form, Verdict, Visit
 from conversion_relay.sources.envelope import first
 from conversion_relay.sources.person import user_fields
 from conversion_relay.sources.signatures import claims_of, is_one_of
@@ -74,7 +73,7 @@ def about(delivery: Delivery) -> Sequence[str]:
     return calls.named(NAME, claims_of(delivery.body), ("lead_id",))
 
 
-def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:  # noqa: ARG001
+def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
     """Turn a verified delivery into what the relay should do about it.
 
     ``trigger`` plays no part: an update of a lead that is recorded is a duplicate, and an update that makes a lead of
@@ -90,11 +89,11 @@ def normalize(delivery: Delivery, settings: Settings, now_ms: int, recall: Recal
     handle = LEAD_TYPES.get(lead_type)
     if handle is None:
         return Ignored("lead_type_not_handled", "this type of lead holds no conversion for this relay")
-    return handle(body, settings, now_ms)
+    return handle(body, settings, now_ms, recall)
 
 
-def _call(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
-    status, clicked = calls.word(body, "call_status"), _click(body)
+def _call(body: Mapping[str, Any], settings: Settings, now_ms: int, recall: Recall) -> Result:
+    status, visit = calls.word(body, "call_status"), _visit(body, recall)
     call = Call(
         subject=_subject(body),
         started_ms=_time(body),
@@ -108,17 +107,16 @@ def _call(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
         verdict=_VERDICTS.get(calls.word(body, "quotable")),
         user=_user(body, settings, ("caller_number", "phone_number", "contact_phone_number")),
         data=calls.worth(value_at(body, "sales_value"), settings),
-        oppref=clicked.oppref,
-        obref=clicked.obref,
+        **visit._asdict(),
     )
     return calls.lead(call, settings, now_ms)
 
 
 def _form(
     event_type: str = "lead_created", action_source: ActionSource = "web"
-) -> Callable[[Mapping[str, Any], Settings, int], Result]:
-    def handle(body: Mapping[str, Any], settings: Settings, now_ms: int) -> Result:
-        clicked = _click(body)
+) -> Callable[[Mapping[str, Any], Settings, int, Recall], Result]:
+    def handle(body: Mapping[str, Any], settings: Settings, now_ms: int, recall: Recall) -> Result:
+        visit = _visit(body, recall)
         form = Form(
             subject=_subject(body),
             submitted_ms=_time(body),
@@ -131,15 +129,14 @@ def _form(
             data=calls.worth(value_at(body, "sales_value"), settings),
             event_type=event_type,
             action_source=action_source,
-            oppref=clicked.oppref,
-            obref=clicked.obref,
+            **visit._asdict(),
         )
         return calls.form_lead(form, settings, now_ms)
 
     return handle
 
 
-def _no_conversion(reason: str, detail: str) -> Callable[[Mapping[str, Any], Settings, int], Result]:
+def _no_conversion(reason: str, detail: str) -> Callable[[Mapping[str, Any], Settings, int, Recall], Result]:
     return lambda *_: Ignored(reason, detail)
 
 
@@ -178,14 +175,14 @@ def _user(body: Mapping[str, Any], settings: Settings, phones: Sequence[str]) ->
     )
 
 
-def _click(body: Mapping[str, Any]) -> Click:
-    return calls.click_of([value_at(body, "landing_url"), value_at(body, "lead_url")])
+def _visit(body: Mapping[str, Any], recall: Recall) -> Visit:
+    return calls.visit_of(body, [value_at(body, "landing_url"), value_at(body, "lead_url")], recall)
 
 
 # "Not Set" and "Pending" are no verdict.
 _VERDICTS: Final[Mapping[str, Verdict]] = {"yes": "lead", "no": "not_a_lead"}
 
-LEAD_TYPES: Final[Mapping[str, Callable[[Mapping[str, Any], Settings, int], Result]]] = {
+LEAD_TYPES: Final[Mapping[str, Callable[[Mapping[str, Any], Settings, int, Recall], Result]]] = {
     "phone-call": _call,
     "web-form": _form(),
     "appointment": _form("appointment_scheduled"),

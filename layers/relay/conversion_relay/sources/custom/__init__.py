@@ -84,10 +84,10 @@ class _Known:
 
         verification.verify(self._platform, delivery, secrets, now_ms)
 
-    def normalize(self, delivery: Delivery, settings: Settings, now_ms: int, _: Recall) -> Result:
+    def normalize(self, delivery: Delivery, settings: Settings, now_ms: int, recall: Recall) -> Result:
         from conversion_relay.sources.custom import mapping
 
-        return mapping.normalize(self._name, self._platform, delivery, settings, now_ms)
+        return mapping.normalize(self._name, self._platform, delivery, settings, now_ms, recall)
 
     def about(self, delivery: Delivery) -> Sequence[str]:
         from conversion_relay.sources.custom import mapping

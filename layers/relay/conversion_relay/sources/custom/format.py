@@ -387,6 +387,14 @@ class Conversion(Part):
     )
     oppref: Expressions | None = Field(None, description="the click reference as a value; comes before `landing_url`")
     obref: Expressions | None = Field(None, description="the browser reference as a value")
+    click_key: Expressions | None = Field(
+        None,
+        description="a key of the click memory (`rc1_…`), also found as `relay_click` in `landing_url`",
+    )
+    consent: Expressions | None = Field(
+        None, description="whether the person has agreed to be measured: granted, denied, or yes and no"
+    )
+    opt_out: Expressions | None = Field(None, description="whether the event carries the API's flag opt_out")
     pixel_event_id: Expressions | None = Field(
         None, description="the event_id that your pixel sends for the same conversion, so that it counts once"
     )

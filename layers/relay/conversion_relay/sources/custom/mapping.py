@@ -10,11 +10,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from conversion_relay import click, identity, money, payload, timestamps
-from conversion_relay.delivery import Conversion, Delivery, Ignored, NotUnderstood
+from conversion_relay import click, click_memory, identity, money, payload, timestamps
+from conversion_relay.click_memory import Recalled
+from conversion_relay.delivery import Conversion, Delivery, Ignored, NotUnderstood, Recall
 from conversion_relay.event import DATA_TYPE
 from conversion_relay.settings import ActionSource, Settings
-from conversion_relay.sources import calls, envelope, person
+from conversion_relay.sources import calls, consent, envelope, person
+from conversion_relay.sources.consent import Consent
 from conversion_relay.sources.custom import format as form
 from conversion_relay.sources.custom.expression import Reader
 from conversion_relay.sources.custom.request import payloads
@@ -30,7 +32,7 @@ _MOST_LINES: Final = 1000
 
 
 def normalize(
-    name: str, platform: Platform, delivery: Delivery, settings: Settings, now_ms: int
+    name: str, platform: Platform, delivery: Delivery, settings: Settings, now_ms: int, recall: Recall
 ) -> Conversion | Ignored:
     """What a verified delivery becomes. Several events in one are recorded together, or parked together.
 
@@ -41,7 +43,13 @@ def normalize(
     written = held if platform.body == "json" else payloads(delivery, platform.body, keep_plus=True)
     results = [
         _Mapping(
-            name, platform, Reader(each, delivery), Reader(as_written, delivery, keep_plus=True), settings, now_ms
+            name,
+            platform,
+            Reader(each, delivery),
+            Reader(as_written, delivery, keep_plus=True),
+            settings,
+            now_ms,
+            recall,
         ).result()
         for each, as_written in zip(held, written, strict=True)
     ]
@@ -95,6 +103,7 @@ class _Mapping:
     """The same, but in a query or a form each + is a plus: for references."""
     settings: Settings
     now_ms: int
+    recall: Recall
 
     @property
     def says(self) -> form.Conversion:
@@ -113,8 +122,9 @@ class _Mapping:
         timestamp_ms = envelope.fresh(self._time(), self.now_ms)
         if timestamp_ms is None:
             return Ignored("stale_event", "it lies outside the 7 days that the API accepts")
-        source_url = self._source_url()
-        if action_source == "web" and source_url is None:
+        recalled, said = self._recalled(), self._consent()
+        source_url = self._source_url(recalled)
+        if action_source == "web" and source_url is None and said.state != "denied":
             raise NotUnderstood(
                 "source_url_missing",
                 "a web event needs a page: set the parameter SiteOrigin to your site, or map source_url",
@@ -133,6 +143,8 @@ class _Mapping:
             settings=self.settings,
             match_key_required=action_source == "phone_call",
             custom_event_name=self.says.custom_event_name if event_type == "custom" else None,
+            consent=said,
+            recalled=recalled,
         )
 
     def _call(self, says: form.Call, event_type: str) -> Conversion | Ignored:
@@ -153,6 +165,8 @@ class _Mapping:
                 oppref=self._reference(self.says.oppref, click.oppref_from_url),
                 obref=self._reference(self.says.obref, click.obref_from_url),
                 pixel_id=self._first(self.says.pixel_event_id),
+                consent=self._consent(),
+                recalled=self._recalled(),
                 data=self._data(event_type),
                 event_type=event_type,
             ),
@@ -210,12 +224,22 @@ class _Mapping:
             cut(each) for each in self.as_written.values(self.says.landing_url) if isinstance(each, str)
         )
 
-    def _source_url(self) -> str | None:
+    def _recalled(self) -> Recalled:
+        says = self.says
+        in_urls = map(click_memory.key_in_url, self.as_written.values(says.landing_url))
+        return click_memory.recalled(self.recall, (*self.reader.values(says.click_key), *in_urls))
+
+    def _consent(self) -> Consent:
+        states = map(consent.said, self.reader.values(self.says.consent))
+        opt_out = any(map(consent.opted_out, self.reader.values(self.says.opt_out)))
+        return Consent(next((each for each in states if each is not None), None), opt_out)
+
+    def _source_url(self, recalled: Recalled) -> str | None:
         origin = self.settings.site_origin or self.settings.storefront_origin or None
         pages = [*self.reader.values(self.says.source_url), *self.reader.values(self.says.landing_url)]
         texts = [each for each in pages if isinstance(each, str) and each.strip()]
         exact = envelope.first(click.source_url(each, origin=None) for each in texts)
-        return exact or click.source_url(texts[0] if texts else None, origin=origin)
+        return exact or recalled.source_url or click.source_url(texts[0] if texts else None, origin=origin)
 
     def _first(self, expressions: str | Sequence[str] | None) -> str | None:
         return envelope.first(plain_text(each) for each in self.reader.values(expressions))

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from conversion_relay import click, timestamps
+from conversion_relay import click, click_memory, timestamps
+from conversion_relay.click_memory import Recalled
 from conversion_relay.delivery import Delivery, Memory, Recall, Result
 from conversion_relay.payload import string, text
 from conversion_relay.settings import Settings
 from conversion_relay.sources import envelope
-from conversion_relay.sources.shopify.payload import attributes_of
+from conversion_relay.sources.consent import CONSENT, OPT_OUT, Consent, opted_out, said
+from conversion_relay.sources.shopify.payload import attribute, attributes_of, country_of
 from conversion_relay.sources.shopify.signature import header, tenant
 
 NAME: Final = "shopify"
@@ -64,19 +66,25 @@ def conversion(
     oppref: str | None = None,
     remember: Memory | None = None,
     match_key_required: bool = False,
+    opt_out: bool = False,
 ) -> Result:
-    """Build the event, with the click data of the payload, and hold it against the settings for match keys."""
+    """Build the event, with the click data of the payload, and hold it against the settings for match keys.
+
+    What the payload does not say of the click, the click memory does, if a cart attribute or the landing page has its
+    key. Every delivery about an order has the same attributes, so it does not matter which comes first.
+    """
     body, settings = received.body, received.settings
     attributes = attributes_of(body)
-    oppref = (
-        click.reference(attributes.get("__oppref")) or click.oppref_from_url(string(body, "landing_site")) or oppref
-    )
+    landing = string(body, "landing_site")
+    keys = (attributes.get(click_memory.FIELD), click_memory.key_in_url(landing))
+    recalled = click_memory.recalled(received.recall, keys)
+    oppref = click.reference(attributes.get("__oppref")) or click.oppref_from_url(landing) or oppref
     return envelope.conversion(
         event_type,
         subject=f"{NAME}:{subject}",
         timestamp_ms=timestamp_ms,
         action_source=action_source,
-        source_url=_source_url(received, attributes),
+        source_url=_source_url(received, attributes, recalled),
         user=user,
         data=data,
         oppref=oppref,
@@ -85,16 +93,22 @@ def conversion(
         settings=settings,
         remember=remember,
         match_key_required=match_key_required,
+        consent=Consent(
+            said(attribute(body, CONSENT)), opt_out or opted_out(attribute(body, OPT_OUT)), country_of(body)
+        ),
+        recalled=recalled,
     )
 
 
-def _source_url(received: Received, attributes: Mapping[str, str]) -> str | None:
-    """Where the buyer was, as origin and path: the page's own word, else the landing path, else the storefront."""
+def _source_url(received: Received, attributes: Mapping[str, str], recalled: Recalled) -> str | None:
+    """Where the buyer was, as origin and path: the page's own word, else the landing path, else the page that the click
+    memory knows, else the storefront.
+    """
     body = received.body
     origin = received.settings.storefront_origin or envelope.first(
         click.source_url(text(body, field), origin=None) for field in ("order_status_url", "abandoned_checkout_url")
     )
     shop = tenant(received.delivery)
     origin = envelope.origin_of(origin) or (f"https://{shop}" if shop else None)
-    landing = click.source_url(text(body, "landing_site"), origin=origin)
+    landing = click.source_url(text(body, "landing_site") or recalled.source_url, origin=origin)
     return click.source_url(attributes.get("__openai_source_url"), origin=landing)

@@ -159,4 +159,5 @@ def subscription_contract(received: Received) -> Result:
         user={**(value_at(origin, "user") or {}), **user},
         data=without_none(known),
         oppref=string(origin, "oppref"),
+        opt_out=flag(origin, "opt_out") is True,
     )

@@ -225,6 +225,22 @@ def device_of(body: Mapping[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in found.items() if value is not None}
 
 
+def country_of(body: Mapping[str, Any]) -> str | None:
+    """The country of the purchase: where the bill goes, else the goods, else where the customer is at home."""
+    places = (
+        value_at(body, "billing_address"),
+        value_at(body, "shipping_address"),
+        value_at(body, "customer", "default_address"),
+        value_at(body, "default_address"),
+    )
+    return first(identity.country(value_at(place, "country_code")) for place in places)
+
+
+def attribute(body: Mapping[str, Any], name: str) -> object:
+    """The value of a cart attribute as it is, also where it is no text; of several the first."""
+    return next((each.get("value") for each in objects(body, "note_attributes") if each.get("name") == name), None)
+
+
 def attributes_of(body: Mapping[str, Any]) -> dict[str, str]:
     """The filled cart attributes, byte for byte; of several with one name the first."""
     found: dict[str, str] = {}

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from conversion_relay import click, money, timestamps
+from conversion_relay import click, click_memory, identity, money, timestamps
 from conversion_relay.delivery import Conversion, Ignored, NotUnderstood, Recall
 from conversion_relay.payload import integer, string, text, value_at
 from conversion_relay.settings import Settings
-from conversion_relay.sources import envelope
+from conversion_relay.sources import consent, envelope
 from conversion_relay.sources.envelope import without_none
 from conversion_relay.sources.person import user_fields
 
@@ -25,8 +25,12 @@ seconds; minutes cover its first retry and a queue on its side. SQS hides a mess
 """
 
 Context = Mapping[str, Any]
-"""Who bought and whence: ``user``, ``oppref``, ``obref``, ``event_id`` and ``source_url``, absent where unknown. Holds
-nothing that an event would not hold, so it may be remembered.
+"""Who bought and whence: ``user``, ``oppref``, ``obref``, ``event_id`` and ``source_url``, absent where unknown; and
+what was said of ``consent``, ``opt_out`` and the ``country`` of the purchase. Holds nothing that an event would not
+hold, so it may be remembered.
+
+What the click memory knows is part of it from the delivery on that carries the key: the key is then not needed again,
+also where the first payment comes after a trial that is longer than a click is remembered.
 """
 
 
@@ -89,12 +93,18 @@ def context_of(
     emails: tuple[object, ...] = (),
     phone: object = None,
     address: object = None,
+    shipping: object = None,
     reference: object = None,
     customer: str | None = None,
     pages: tuple[object, ...] = (),
 ) -> Context:
-    """What an object says of buyer and click. ``pages`` are addresses of the shop, of which only the origin is used."""
+    """What an object says of buyer and click. ``pages`` are addresses of the shop, of which only the origin is used.
+
+    ``reference`` is the buyer's id at the shop, or a key of the click memory; of the address to ship to, ``shipping``,
+    only the country is used, where no other is known.
+    """
     settings = received.settings
+    recalled = click_memory.recalled(received.recall, (reference, value_at(metadata, click_memory.FIELD)))
     origin = settings.site_origin or envelope.origin_of(
         envelope.first(click.source_url(each, origin=None) for each in pages if isinstance(each, str))
     )
@@ -110,13 +120,16 @@ def context_of(
     )
     return without_none(
         {
-            "user": user or None,
-            "oppref": _oppref(metadata),
-            "obref": click.reference(value_at(metadata, "obref")),
+            "user": {**recalled.device("web"), **user} or None,
+            "oppref": _oppref(metadata) or recalled.oppref,
+            "obref": click.reference(value_at(metadata, "obref")) or recalled.obref,
             "event_id": envelope.first(
                 envelope.usable_pixel_id(string(metadata, key)) for key in ("openai_event_id", "event_id")
             ),
-            "source_url": click.source_url(string(metadata, "source_url"), origin=origin),
+            "source_url": click.source_url(string(metadata, "source_url"), origin=recalled.source_url or origin),
+            "consent": consent.said(value_at(metadata, consent.CONSENT)) or recalled.consent,
+            "opt_out": consent.opted_out(value_at(metadata, consent.OPT_OUT)) or None,
+            "country": identity.country(text(shipping, "country")) if "countries" not in user else None,
         }
     )
 
@@ -132,7 +145,12 @@ def _oppref(metadata: object) -> str | None:
 def merged(first: Context, second: Context) -> Context:
     """Two contexts of one purchase: what the first knows wins."""
     user = {**second.get("user", {}), **first.get("user", {})}
-    return {**second, **first, **({"user": user} if user else {})}
+    together = {
+        "user": user or None,
+        "consent": consent.both(first.get("consent"), second.get("consent")),
+        "opt_out": first.get("opt_out") or second.get("opt_out"),
+    }
+    return {**second, **first, **without_none(together)}
 
 
 def conversion(
@@ -151,6 +169,16 @@ def conversion(
     Raises:
         NotUnderstood: a web event for which no page and no origin is known.
     """
+    told = consent.Consent(context.get("consent"), context.get("opt_out", False), context.get("country"))
+    user: Mapping[str, Any] = context.get("user", {})
+    forbidden = consent.forbids(
+        told, action_source=action_source, country=next(iter(user.get("countries", ())), None),
+        settings=received.settings,
+    )  # fmt: skip
+    if forbidden is not None:
+        return forbidden
+    if action_source not in click_memory.DEVICE_SOURCES:
+        user = {name: value for name, value in user.items() if name not in ("ip_address", "user_agent")}
     source_url = context.get("source_url")
     if action_source == "web" and source_url is None:
         raise NotUnderstood(
@@ -164,11 +192,12 @@ def conversion(
         timestamp_ms=timestamp_ms,
         action_source=action_source,
         source_url=source_url,
-        user=context.get("user", {}),
+        user=user,
         data=data,
         oppref=context.get("oppref"),
         obref=context.get("obref"),
         pixel_id=context.get("event_id"),
+        consent=told,
         settings=received.settings,
     )
     # It must not grow too old while it is held and waits for the next run of the sender.

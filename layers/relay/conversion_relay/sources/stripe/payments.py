@@ -7,6 +7,7 @@ from typing import Final
 
 from conversion_relay.delivery import Conversion, Ignored, Result
 from conversion_relay.payload import integer, text, value_at
+from conversion_relay.sources.consent import REFUSED
 from conversion_relay.sources.stripe.event import (
     HOLD_S,
     Context,
@@ -40,6 +41,8 @@ def session_context(received: Received) -> Context:
         emails=(value_at(details, "email"),),
         phone=value_at(details, "phone"),
         address=value_at(details, "address"),
+        shipping=value_at(session, "shipping_details", "address")
+        or value_at(session, "collected_information", "shipping_details", "address"),
         reference=value_at(session, "client_reference_id"),
         customer=id_of(session, "customer"),
         pages=tuple(value_at(session, field) for field in ("success_url", "return_url", "cancel_url")),
@@ -70,7 +73,12 @@ def payment(received: Received) -> Result:
         context=session_context(received),
         data=amount_of(received.about, "amount_total"),
     )
-    return replace(built, amends=invoice is not None) if isinstance(built, Conversion) else built
+    if isinstance(built, Conversion):
+        return replace(built, amends=invoice is not None)
+    if invoice is not None and built.reason == REFUSED:
+        # The invoice, which is no web event, knows nothing of it: whichever comes first, it does not count.
+        return replace(built, withdraws=(f"order_created#{received.subject(invoice)}",))
+    return built
 
 
 def payment_intent(received: Received) -> Result:
@@ -125,6 +133,7 @@ def invoice_context(received: Received, metadata: object) -> Context:
         emails=(value_at(invoice, "customer_email"),),
         phone=value_at(invoice, "customer_phone"),
         address=value_at(invoice, "customer_address"),
+        shipping=value_at(invoice, "customer_shipping", "address"),
         customer=id_of(invoice, "customer"),
     )
 

@@ -30,6 +30,9 @@ from typing import Any, Final, Literal
 from conversion_relay import timestamps
 from conversion_relay.delivery import Conversion, Ignored, Memory, NotUnderstood, Remember, Result
 from conversion_relay.payload import integer, text, value_at
+from conversion_relay.sources import consent
+from conversion_relay.sources.consent import REFUSED
+from conversion_relay.sources.envelope import without_none
 from conversion_relay.sources.stripe.event import (
     HOLD_S,
     Received,
@@ -116,7 +119,7 @@ class _Subscription:
             "trial_started",
             object_id=self.id,
             timestamp_ms=timestamp_ms,
-            context=merged(session["context"] if session else {}, began["context"]),
+            context=self._with_consent(merged(session["context"] if session else {}, began["context"])),
             data={},
             hold_s=0 if session else HOLD_S,
         )
@@ -140,10 +143,18 @@ class _Subscription:
             "subscription_created",
             object_id=self.id,
             timestamp_ms=timestamp_ms,
-            context=merged(known.get("context", {}), payment["context"]),
+            context=self._with_consent(merged(known.get("context", {}), payment["context"])),
             data=payment["data"],
             hold_s=0 if is_session or self._is_first_of_cycle(payment) else HOLD_S,
         )
+
+    def _with_consent(self, context: Mapping[str, Any]) -> Mapping[str, Any]:
+        """With what any delivery of the subscription has said of consent: whoever refuses does so for all of them."""
+        state, opt_out = context.get("consent"), context.get("opt_out")
+        for name in ("session", "began", "own", "payment"):
+            told = self.facts.get(name, {}).get("context", {})
+            state, opt_out = consent.both(state, told.get("consent")), opt_out or told.get("opt_out")
+        return {**context, **without_none({"consent": state, "opt_out": opt_out})}
 
     def _is_first_of_cycle(self, payment: Mapping[str, Any]) -> bool:
         """Whether a payment is the first after the trial for certain, with the session known: no plan is shorter than a
@@ -181,6 +192,7 @@ def _rank(fact: Mapping[str, Any]) -> tuple[int, int, str]:
     return kind, fact["timestamp_ms"], json.dumps(fact, sort_keys=True)
 
 
+_TYPE: Final[Mapping[_Told, str]] = {"trial": "trial_started", "payment": "subscription_created"}
 _BUILD: Final[Mapping[_Told, Callable[[_Subscription], Conversion | Ignored | None]]] = {
     "trial": _Subscription.trial_started,
     "payment": _Subscription.first_payment,
@@ -210,6 +222,11 @@ def _result(
         # A page is missing. The session, which names one, may still come; it then finds what this delivery has told.
         problem.remember = memory
         raise
+    refused = {name: each for name, each in found.items() if isinstance(each, Ignored) and each.reason == REFUSED}
+    if refused:
+        # What another delivery, which knew nothing of it, has recorded meanwhile is taken back while it is still held.
+        keys = tuple(f"{_TYPE[name]}#{known.received.subject(known.id)}" for name in refused)
+        return replace(next(iter(refused.values())), remember=memory, withdraws=keys)
     changed = [
         each
         for name, each in found.items()
