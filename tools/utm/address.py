@@ -120,6 +120,8 @@ def is_reserved(pair: Pair) -> bool:
 
 def has_email(text: str) -> bool:
     """Whether a text holds an e-mail address, also one that is percent-encoded once or twice."""
+    if "@" not in text and "%" not in text:
+        return False
     return any(_EMAIL.search(each) for each in (text, unquote(text), unquote(unquote(text))))
 
 
