@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -91,11 +92,14 @@ def measured(page: Page) -> list[dict[str, Any]]:
     return [{"type": call[1], "data": call[2], "id": call[3].get("event_id")} for call in calls if call[0] == "measure"]
 
 
-def relayed(name: str, **settings: object) -> dict[str, Any]:
-    """The event that the relay makes of a sample, as it goes over the wire."""
+def relayed(name: str, *, metadata: Mapping[str, str] | None = None, **settings: object) -> dict[str, Any]:
+    """The event that the relay makes of a sample, as it goes over the wire; ``metadata``: of a Stripe object."""
     now = datetime.now(UTC)
     settings = {"storefront_origin": "https://shop.example", "site_origin": "https://shop.example", **settings}
     chosen = sample(name)
+    if metadata is not None:
+        held = {**chosen.payload["data"]["object"], "metadata": metadata}
+        chosen = replace(chosen, payload={**chosen.payload, "data": {"object": held}})
     receiver = receiver_for(
         chosen.source,
         KnownSecrets([SECRET]),
@@ -496,6 +500,33 @@ def test_the_id_in_the_metadata_comes_first(page: Page, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["completed.unpaid", "completed.setup"])
 def test_what_is_not_paid_is_not_measured(page: Page, tmp_path: Path, name: str) -> None:
     assert success(page, tmp_path, bought(f"stripe/checkout.session.{name}")) == []
+
+
+def test_the_server_hands_a_long_reference_over_whole(page: Page, tmp_path: Path) -> None:
+    # Given a click reference that is longer than Stripe's 500 characters
+    oppref = "op1." + "aB3%2F_-~=" * 120
+    files = snippet(tmp_path, "stripe", "--site", "https://northwind-trail.example")
+    visit(page, files["head.html"], files=files)
+
+    # When the server's code makes a session
+    session = page.evaluate(
+        """async oppref => {
+          const { createSession } = await import('/checkout.js');
+          const stripe = { checkout: { sessions: { create: session => session } } };
+          const source_url = 'https://northwind-trail.example/cart';
+          const click = { oppref, obref: 'ob1', source_url, relay_click: 'rc1_x' };
+          return createSession(stripe, click, { mode: 'subscription', metadata: { mine: '1' } });
+        }""",
+        oppref,
+    )
+
+    # Then Stripe would take it, and the relay puts it together
+    assert session["success_url"] == "https://northwind-trail.example/thanks?session_id={CHECKOUT_SESSION_ID}"
+    assert session["metadata"] == {**session["subscription_data"]["metadata"], "mine": "1"}
+    assert session["metadata"]["relay_click"] == "rc1_x"
+    assert max(map(len, session["metadata"].values())) == 500
+    event = relayed("stripe/checkout.session.completed.subscription", metadata=session["metadata"])
+    assert (event["oppref"], event["user"]["obref"]) == (oppref, "ob1")
 
 
 # Tag Manager, Next.js, WordPress --------------------------------------------------------------------------------------
