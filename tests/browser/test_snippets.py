@@ -92,13 +92,13 @@ def measured(page: Page) -> list[dict[str, Any]]:
     return [{"type": call[1], "data": call[2], "id": call[3].get("event_id")} for call in calls if call[0] == "measure"]
 
 
-def relayed(name: str, *, metadata: Mapping[str, str] | None = None, **settings: object) -> dict[str, Any]:
-    """The event that the relay makes of a sample, as it goes over the wire; ``metadata``: of a Stripe object."""
+def relayed(name: str, *, changes: Mapping[str, Any] | None = None, **settings: object) -> dict[str, Any]:
+    """The event that the relay makes of a sample, as it goes over the wire; ``changes``: in a Stripe object."""
     now = datetime.now(UTC)
     settings = {"storefront_origin": "https://shop.example", "site_origin": "https://shop.example", **settings}
     chosen = sample(name)
-    if metadata is not None:
-        held = {**chosen.payload["data"]["object"], "metadata": metadata}
+    if changes is not None:
+        held = {**chosen.payload["data"]["object"], **changes}
         chosen = replace(chosen, payload={**chosen.payload, "data": {"object": held}})
     receiver = receiver_for(
         chosen.source,
@@ -481,6 +481,18 @@ def test_a_stripe_trial_has_the_id_of_its_webhook(page: Page, tmp_path: Path) ->
     assert found["data"] == expected["data"]
 
 
+def test_a_fee_beside_a_trial_is_a_first_payment_on_both_sides(page: Page, tmp_path: Path) -> None:
+    name = "stripe/checkout.session.completed.trial"
+    fee = {"payment_status": "paid", "amount_total": 5000}
+    expected = relayed(name, changes={**fee, "metadata": {}})
+
+    trial, payment = success(page, tmp_path, bought(name, **fee, trial=True, openai_event_id=None))
+
+    assert (trial["type"], trial["id"]) == ("trial_started", expected["id"])
+    assert same(payment, expected)
+    assert payment["data"] == expected["data"]
+
+
 def test_a_connected_accounts_purchase_has_the_id_of_its_webhook(page: Page, tmp_path: Path) -> None:
     name = "stripe/checkout.session.completed.connected"
     account = sample(name).payload["account"]
@@ -525,7 +537,7 @@ def test_the_server_hands_a_long_reference_over_whole(page: Page, tmp_path: Path
     assert session["metadata"] == {**session["subscription_data"]["metadata"], "mine": "1"}
     assert session["metadata"]["relay_click"] == "rc1_x"
     assert max(map(len, session["metadata"].values())) == 500
-    event = relayed("stripe/checkout.session.completed.subscription", metadata=session["metadata"])
+    event = relayed("stripe/checkout.session.completed.subscription", changes={"metadata": session["metadata"]})
     assert (event["oppref"], event["user"]["obref"]) == (oppref, "ob1")
 
 
