@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from tools import backfill, check, cost, explain, lambda_event, platforms, posting, replay, status, trial
+from tools import backfill, check, cost, explain, lambda_event, platforms, posting, replay, snippets, status, trial, utm
 
 INTERRUPTED: Final = 130
 """The exit status after Ctrl-C, as shells have it; of commands that write, see `tools.dry_run`."""
@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("cost", "what does a million conversions cost on AWS? Computed here, without AWS", cost),
         ("replay", "what was parked, put aside, rejected or left behind, once more", replay),
         ("backfill", "fetch the last days from Shopify or Stripe, and record what the ledger lacks", backfill),
+        ("snippet", "the pixel's code for your site, with the event ids that the relay uses", snippets),
+        ("utm", "build and check the addresses of your ads; the channel group for GA4", utm),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)
