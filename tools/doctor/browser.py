@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,10 +32,16 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Request, Response, Route
     from playwright.sync_api import Page as Tab
 
-FLAGS: Final = ("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update")
+FLAGS: Final = (
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 SETTLE_S: Final = 2.5
 """How long a loaded page gets for what its scripts do afterwards; less, once all has been seen."""
-QUIET_S: Final = 0.3
+QUIET_S: Final = 0.25
 MOST_RECORDS: Final = 1_000
 
 _OPENAI: Final = re.compile(r"^https?://(?:[^/?#@]*\.)?openai\.com(?::[0-9]+)?(?:[/?#]|$)", re.IGNORECASE)
@@ -69,8 +75,8 @@ def find(given: str = "") -> str | None:
 
 
 @contextlib.contextmanager
-def started(executable: str) -> Iterator[Browser]:
-    """A headless Chromium, for several pages; ended afterwards."""
+def started(executable: str, flags: Sequence[str] = ()) -> Iterator[Browser]:
+    """A headless Chromium, for several pages; ended afterwards. ``flags`` are added to `FLAGS`."""
     from playwright.sync_api import Error, sync_playwright
 
     # A root's Chromium has no sandbox; and where the kernel denies one, a page of one's own is looked at without.
@@ -80,7 +86,7 @@ def started(executable: str) -> Iterator[Browser]:
         for sandbox in sandboxes:
             try:
                 browser = playwright.chromium.launch(
-                    executable_path=executable, chromium_sandbox=sandbox, args=[*FLAGS, "--disable-sync"], timeout=30_000
+                    executable_path=executable, chromium_sandbox=sandbox, args=[*FLAGS, *flags], timeout=30_000
                 )
             except Error as failed:
                 problem = failed

@@ -14,7 +14,7 @@ from typing import Any, Final
 import tree_sitter_javascript
 from tree_sitter import Language, Node, Parser
 
-from tools.doctor.page import Lines, Page, Place, nodes_of
+from tools.doctor.page import Lines, Page, Place, Step, nodes_of, steps_of
 
 LARGEST_SCRIPT: Final = 1_000_000
 """Characters of a script that are read."""
@@ -26,6 +26,8 @@ _FUNCTIONS: Final = frozenset(
 )
 _TEMPLATE: Final = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|<\?.*?\?>|<%.*?%>", re.DOTALL)
 """What a template language fills in later: Liquid, Jinja, Twig, PHP, ERB."""
+_FILLED: Final = re.compile(r"\$_\$_+")
+"""What stands in its place while a script is read: a name in code, and a sign in text."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +92,15 @@ def read(page: Page) -> list[tuple[Script, bool]]:
 
 def read_script(text: str, base: Place, *, deferred: bool, known: dict[str, Any] | None = None) -> Script:
     """One script that begins at ``base`` in its page."""
-    source = text[:LARGEST_SCRIPT].encode()
+    source = _filled(text[:LARGEST_SCRIPT])
     lines = Lines(source)
     root = Parser(_JAVASCRIPT).parse(source).root_node
     reader = _Reader(lines, base, known or {})
     calls, texts = [], []
-    for node in nodes_of(root):
+    for step in steps_of(root):
+        node = step[0]
         if node.type == "call_expression" and _is_pixel(node.child_by_field_name("function")):
-            calls.append(reader.call(node, deferred=deferred or _runs_later(node)))
+            calls.append(reader.call(node, deferred=deferred or _runs_later(step)))
         elif node.type in ("string", "template_string"):
             texts.append(Text(_unquoted(node), lines.place(node.start_byte, base)))
     broken = None
@@ -107,6 +110,23 @@ def read_script(text: str, base: Place, *, deferred: bool, known: dict[str, Any]
     return Script(tuple(calls), tuple(texts), broken)
 
 
+def _filled(script: str) -> bytes:
+    """A script with each value of a template as a name, and each statement of one as blanks; every place stays."""
+    if not _TEMPLATE.search(script):
+        return script.encode()
+
+    def fill(found: re.Match[str]) -> str:
+        text = found.group()
+        value = text.startswith(("{{", "<%=", "<?=")) or "echo" in text[:12]
+        length = len(text.encode())
+        filled = "$_$_".ljust(length, "_") if value else " " * length
+        # Lines have to stay; a name may not be broken, so the lines go behind it.
+        lines = text.count("\n")
+        return filled[: length - lines] + "\n" * lines
+
+    return _TEMPLATE.sub(fill, script).encode()
+
+
 def _declared(page: Page) -> dict[str, Any]:
     """Variables of the page's scripts that are given a value once, by name."""
     found: dict[str, Any] = {}
@@ -114,7 +134,7 @@ def _declared(page: Page) -> dict[str, Any]:
     for element in page.elements:
         if not (element.text and element.is_code):
             continue
-        source = element.text[:LARGEST_SCRIPT].encode()
+        source = _filled(element.text[:LARGEST_SCRIPT])
         reader = _Reader(Lines(source), Place(1, 1), {})
         for node in nodes_of(Parser(_JAVASCRIPT).parse(source).root_node):
             kinds = {"variable_declarator": ("name", "value"), "assignment_expression": ("left", "right")}
@@ -209,24 +229,26 @@ def _is_pixel(node: Node | None) -> bool:
     return node.type == "identifier" and _source(node) == "oaiq"
 
 
-def _runs_later(node: Node) -> bool:
+def _runs_later(step: Step) -> bool:
     """Whether a function around it is run by somebody else, and not right where it is written."""
-    current = node.parent
-    while current is not None:
-        if current.type in _FUNCTIONS and not _is_called_at_once(current):
+    around: Step | None = step
+    while around is not None:
+        if around[0].type in _FUNCTIONS and not _is_called_at_once(around):
             return True
-        current = current.parent
+        around = around[1]
     return False
 
 
-def _is_called_at_once(function: Node) -> bool:
-    around = function.parent
-    inner = function
-    while around is not None and around.type in ("parenthesized_expression", "unary_expression"):
-        inner, around = around, around.parent
-    if around is None or around.type == "member_expression":  # (function(){}).call(this)
-        return around is not None and around.parent is not None and around.parent.type == "call_expression"
-    return around.type == "call_expression" and around.child_by_field_name("function") == inner
+def _is_called_at_once(function: Step) -> bool:
+    inner, around = function
+    while around is not None and around[0].type in ("parenthesized_expression", "unary_expression"):
+        inner, around = around
+    if around is None:
+        return False
+    node, outer = around
+    if node.type == "member_expression":  # (function(){}).call(this)
+        return outer is not None and outer[0].type == "call_expression"
+    return node.type == "call_expression" and node.child_by_field_name("function") == inner
 
 
 def _source(node: Node) -> str:
@@ -251,7 +273,7 @@ def _escaped(letters: str) -> str:
 
 
 def _templated(text: str) -> str | Unknown:
-    found = _TEMPLATE.search(text)
+    found = _FILLED.search(text)
     return Unknown(text[:200], text[: found.start()]) if found else text
 
 

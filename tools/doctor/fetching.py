@@ -78,6 +78,8 @@ def from_address(url: str, timeout_s: float) -> Page:
                 body += piece
                 if time.monotonic() > deadline:
                     raise Unseen(never_finished(url, timeout_s))
+    except Unseen:
+        raise
     except urllib.error.HTTPError as problem:
         problem.close()
         if 300 <= problem.code < 400:

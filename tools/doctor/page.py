@@ -85,7 +85,9 @@ class Page:
         return any(each.tag in _PAGE_TAGS for each in self.elements)
 
 
-_PAGE_TAGS: Final = frozenset(("html", "head", "body", "title", "meta", "script", "link", "div", "p", "h1", "a", "img"))
+_PAGE_TAGS: Final = frozenset(
+    ("html", "head", "body", "title", "meta", "script", "link", "div", "p", "h1", "a", "img", "form", "main", "section")
+)
 
 
 def decode(body: bytes, content_type: str = "") -> str:
@@ -116,13 +118,22 @@ class Lines:
         return Place(base.line + line - 1, column)
 
 
-def nodes_of(root: Node) -> Iterator[Node]:
+Step = tuple[Node, "Step | None"]
+"""A node, and the step to it: the parent's. A node of tree-sitter finds its parent only by a walk from the root."""
+
+
+def steps_of(root: Node) -> Iterator[Step]:
     """A tree's nodes in the order of the text, without recursion: a page may nest as deep as it likes."""
-    waiting = [root]
+    waiting: list[Step] = [(root, None)]
     while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(reversed(node.children))
+        step = waiting.pop()
+        yield step
+        waiting.extend((child, step) for child in reversed(step[0].children))
+
+
+def nodes_of(root: Node) -> Iterator[Node]:
+    """The same, for whom the parents do not matter."""
+    return (node for node, _ in steps_of(root))
 
 
 def _text(node: Node | None) -> str:
@@ -134,22 +145,24 @@ def _elements(text: str) -> Iterator[Element]:
     lines = Lines(source)
     in_head = True
     noscript = 0
-    for node in nodes_of(Parser(_HTML).parse(source).root_node):
-        parent = node.parent.type if node.parent else ""
+    for node, up in steps_of(Parser(_HTML).parse(source).root_node):
+        parent = up[0] if up else None
         if node.type == "end_tag":
             name = _tag(node)
             noscript = max(0, noscript - (name == "noscript"))
             in_head = in_head and name not in ("head", "html")
         elif node.type == "text":
             # Text outside of an element of the head ends it, too.
-            holder = _tag(node.parent.children[0]) if node.parent and node.parent.children else ""
+            holder = _tag(parent.children[0]) if parent is not None and parent.child_count else ""
             in_head = in_head and (noscript > 0 or holder in ("title", "style", "script", "template", "noscript"))
         if node.type not in ("start_tag", "self_closing_tag"):
             continue
         name = _tag(node)
         noscript += name == "noscript" and node.type == "start_tag"
         in_head = in_head and (name in _IN_HEAD or noscript > 0)
-        held = _script_text(node) if parent == "script_element" else None
+        held = next((each for each in parent.children if each.type == "raw_text"), None) if (
+            parent is not None and parent.type == "script_element"
+        ) else None
         yield Element(
             name,
             _attributes(node),
@@ -163,11 +176,6 @@ def _elements(text: str) -> Iterator[Element]:
 
 def _tag(node: Node) -> str:
     return next((_text(each).lower() for each in node.children if each.type == "tag_name"), "")
-
-
-def _script_text(node: Node) -> Node | None:
-    following = node.next_sibling
-    return following if following is not None and following.type == "raw_text" else None
 
 
 def _attributes(node: Node) -> dict[str, str]:

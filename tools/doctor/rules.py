@@ -125,7 +125,13 @@ class _Examiner:
                 counts[each.code] = counts.get(each.code, 0) + (key not in found)
                 if counts[each.code] <= MOST_OF_A_KIND:
                     found.setdefault(key, each)
-        findings = [each for each in found.values() if not (_CAUSED_BY.get(each.code, _NONE) & counts.keys())]
+        made_anew = {each.place for each in found.values() if each.code == "event_id_changes"}
+        findings = [
+            each
+            for each in found.values()
+            if not (_CAUSED_BY.get(each.code, _NONE) & counts.keys())
+            and not (each.code == "event_id_form" and each.place in made_anew)
+        ]
         findings.sort(key=lambda each: (each.severity != "error", each.place is None, each.place or Place(0, 0)))
         return Examination(findings, list(dict.fromkeys(self.notes)))
 
@@ -428,7 +434,7 @@ _CAUSED_BY: Final[dict[str, frozenset[str]]] = {
     "init_missing": frozenset(("script_broken", "csp_inline", "script_address")),
     "init_twice": frozenset(("pixel_twice",)),
     "events_before_consent": frozenset(("consent_late",)),
-    "relay_click_failed": frozenset(("csp_relay_click",)),
+    "relay_click_failed": frozenset(("csp_relay_click", "click_cookies")),
     "csp_config": frozenset(("csp_connect",)),
     "pixel_missing": frozenset(("script_broken",)),
     "data_field": frozenset(("personal_data_in_event",)),
