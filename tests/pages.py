@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -23,7 +24,7 @@ class Case(NamedTuple):
     finds: str = ""
     static: bool = True
     chromium: bool = True
-    headers: dict[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
     query: str = ""
     pixel_id: str = ""
     redirect: bool = False

@@ -15,10 +15,11 @@ from tools.doctor.rules import examine
 
 PAGES = [each.file.read_bytes() for folder in ("broken", "good") for each in cases(folder)]
 PIECES = [
-    b"<script>", b"</script>", b"<!--", b"-->", b"<![CDATA[", b"<head", b"</head>", b"<noscript>", b"&#x110000;", b"&amp",
+    b"<script>", b"</script>", b"<!--", b"-->", b"<![CDATA[", b"<head", b"</head>", b"<noscript>", b"&#x110000;",
     b'oaiq("init", {', b'oaiq("measure", ', b'"Purchase", {amount: 1e999, ', b"...x", b"[[[[", b"`${", b"\\u{110000}",
     b"\\ud800", b"{{", b"0x", b"-" * 50, b"\x00", b"\xff\xfe", b"https://[::1", b"https://bzr.openai.com/v1/sdk/events?",
-    b"data[type]=", b"<a href='http://h:99999999/?utm_source=chatgpt.com'>", b"<meta http-equiv=content-security-policy ",
+    b"data[type]=", b"<a href='http://h:99999999/?utm_source=chatgpt.com'>", b"&amp",
+    b"<meta http-equiv=content-security-policy ",
     b"content=\"script-src 'sha256-x' http://*.[\">", b"event_id: 1n", b"'", b'"', b"</", b"<", b">", b"\xe2\x80",
 ]  # fmt: skip
 

@@ -31,9 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-relay-click", action="store_true", help="the page needs no relay-click.js")
     parser.add_argument("--strict", action="store_true", help="exit with 1 for warnings, too")
     parser.add_argument("--timeout", type=_seconds, default=TIMEOUT_S, metavar="S", help="seconds to load (default 20)")
-    parser.add_argument(
-        "--chromium", default=os.environ.get("CHROMIUM", ""), metavar="PATH", help="the browser to use"
-    )
+    parser.add_argument("--chromium", default=os.environ.get("CHROMIUM", ""), metavar="PATH", help="the browser to use")
     parser.add_argument("--html", metavar="FILE", help="write the report as a page")
     parser.add_argument("--json", action="store_true", help="for machines: one object")
 

@@ -12,7 +12,9 @@ from conversion_relay.click import LONGEST_URL
 PAGE: Final = "https://page.invalid/"
 """What stands for the address of a file. The name is reserved (RFC 2606), so it is nobody's."""
 
-EMAIL: Final = re.compile(r"[^\s@/?&=:;,<>\"']{1,64}@[^\s@/?&=:;,<>\"']{1,190}\.(?!(?:png|jpe?g|gif|webp|svg|avif|css|js|pdf)\b)[A-Za-z]{2,24}")
+EMAIL: Final = re.compile(
+    r"[^\s@/?&=:;,<>\"']{1,64}@[^\s@/?&=:;,<>\"']{1,190}\.(?!(?:png|jpe?g|gif|webp|svg|avif|css|js|pdf)\b)[A-Za-z]{2,24}"
+)
 """An e-mail address; logo@2x.png is none."""
 _EMAIL_NAMES: Final = frozenset(("email", "e_mail", "mail", "customer_email", "user_email"))
 _PHONE_NAMES: Final = frozenset(("phone", "tel", "telephone", "mobile", "phone_number", "customer_phone"))

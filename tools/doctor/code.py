@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Final
 
 import tree_sitter_javascript
@@ -19,6 +20,8 @@ from tools.doctor.page import Lines, Page, Place, Step, nodes_of, steps_of
 LARGEST_SCRIPT: Final = 1_000_000
 """Characters of a script that are read."""
 DEEPEST_VALUE: Final = 12
+MOST_NODES: Final = 500
+"""Nodes of one expression that are searched for variables."""
 
 _JAVASCRIPT: Final = Language(tree_sitter_javascript.language())
 _FUNCTIONS: Final = frozenset(
@@ -57,6 +60,11 @@ class Call:
     def command(self) -> str:
         first = self.arguments[0] if self.arguments else None
         return first if isinstance(first, str) else ""
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether there was a consent manager that had not said yes."""
+        return bool(self.consent.get("manager")) and not self.consent.get("allowed")
 
 
 @dataclass(frozen=True)
@@ -158,9 +166,7 @@ class _Reader:
     def call(self, node: Node, *, deferred: bool) -> Call:
         held = node.child_by_field_name("arguments")
         given = [each for each in held.named_children if each.type != "comment"] if held is not None else []
-        return Call(
-            tuple(self.value(each) for each in given), self._lines.place(node.start_byte, self._base), deferred
-        )
+        return Call(tuple(self.value(each) for each in given), self._lines.place(node.start_byte, self._base), deferred)
 
     def value(self, node: Node, depth: int = 0) -> Any:
         source = _source(node)
@@ -200,7 +206,8 @@ class _Reader:
 
     def _spelled_out(self, node: Node) -> str:
         """The source of an expression, with what its variables stand for behind it."""
-        names = {_source(each) for each in nodes_of(node) if each.type == "identifier"}
+        first = islice(nodes_of(node), MOST_NODES)
+        names = {_source(each) for each in first if each.type == "identifier"}
         known = (self._known.get(name) for name in sorted(names))
         behind = " ".join(each.source for each in known if isinstance(each, Unknown))
         return f"{_source(node)[:200]} {behind}".strip()[:1000]

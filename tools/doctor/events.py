@@ -213,7 +213,10 @@ def _money_faults(held: Mapping[str, Any], *, whole: bool) -> Iterator[Fault]:
     if isinstance(currency, Unknown) or (currency is None and (amount is None or not whole)):
         return
     if money.currency_code(currency) is None:
-        yield "currency", "amount without currency" if currency is None else f"{str(currency)[:12]!r} is no ISO 4217 code"
+        yield (
+            "currency",
+            "amount without currency" if currency is None else f"{str(currency)[:12]!r} is no ISO 4217 code",
+        )
 
 
 def is_image(url: str) -> bool:
@@ -235,9 +238,11 @@ def image_faults(url: str) -> Iterator[Fault]:
     for name in ("pid", "event", "data[type]"):
         if not held.get(name):
             yield "image_tag", f"the parameter {name!r} is missing"
-    for name in held:
-        known = name in ("pid", "event", "event_id", "oppref", "custom_event_name") or re.fullmatch(r"data\[\w+\]", name)
-        if not known and not EMAIL.search(held[name]) and name not in _ORDER_FIELDS:
+    for name, value in held.items():
+        known = name in ("pid", "event", "event_id", "oppref", "custom_event_name") or re.fullmatch(
+            r"data\[\w+\]", name
+        )
+        if not known and not EMAIL.search(value) and name not in _ORDER_FIELDS:
             yield "image_tag", f"the parameter {name[:40]!r} is unknown"
     event = held.get("event", "")
     if event:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 import time
 import urllib.error
@@ -85,7 +84,7 @@ def from_address(url: str, timeout_s: float) -> Page:
         if 300 <= problem.code < 400:
             raise Unseen(f"{url} redirects for ever. Open it in a browser and correct the redirects.") from None
         raise Unseen(answered(url, problem.code)) from None
-    except (TimeoutError, socket.timeout):
+    except TimeoutError:
         raise Unseen(never_finished(url, timeout_s)) from None
     except ssl.SSLError as problem:
         raise Unseen(f"{url} has no valid certificate: {problem.reason}.") from None

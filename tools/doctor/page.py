@@ -19,10 +19,56 @@ from tree_sitter import Language, Node, Parser
 LARGEST_PAGE: Final = 5_000_000
 """Bytes of a page that are looked at."""
 
+DEEPEST_PAGE: Final = 4_000
+"""Elements within each other that are followed."""
+
+_TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]{0,40})")
+_UNCLOSED: Final = frozenset(
+    (
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+        "p",
+        "li",
+        "td",
+        "th",
+        "tr",
+        "dt",
+        "dd",
+        "option",
+        "tbody",
+        "thead",
+        "path",
+    )
+)
+"""Elements that need no end tag."""
 _HTML: Final = Language(tree_sitter_html.language())
 _IN_HEAD: Final = frozenset(
-    ("html", "head", "base", "basefont", "bgsound", "link", "meta", "title", "noscript", "noframes", "style", "script")
-    + ("template",)
+    (
+        "html",
+        "head",
+        "base",
+        "basefont",
+        "bgsound",
+        "link",
+        "meta",
+        "title",
+        "noscript",
+        "noframes",
+        "style",
+        "script",
+        "template",
+    )
 )
 """HTML standard, "in head": any other start tag ends the head, whatever the source says about it."""
 _SCRIPT_TYPES: Final = frozenset(("", "module", "text/javascript", "application/javascript", "text/ecmascript"))
@@ -72,8 +118,18 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
+    def readable(self) -> str:
+        """The text up to where it nests deeper than any page does, which no parser would get through in time."""
+        depth = 0
+        for found in _TAG.finditer(self.text):
+            depth = max(0, depth - 1) if found.group(1) else depth + (found.group(2).lower() not in _UNCLOSED)
+            if depth > DEEPEST_PAGE:
+                return self.text[: found.start()]
+        return self.text
+
+    @cached_property
     def elements(self) -> list[Element]:
-        return list(_elements(self.text))
+        return list(_elements(self.readable))
 
     @property
     def scripts(self) -> list[Element]:
@@ -160,9 +216,11 @@ def _elements(text: str) -> Iterator[Element]:
         name = _tag(node)
         noscript += name == "noscript" and node.type == "start_tag"
         in_head = in_head and (name in _IN_HEAD or noscript > 0)
-        held = next((each for each in parent.children if each.type == "raw_text"), None) if (
-            parent is not None and parent.type == "script_element"
-        ) else None
+        held = (
+            next((each for each in parent.children if each.type == "raw_text"), None)
+            if (parent is not None and parent.type == "script_element")
+            else None
+        )
         yield Element(
             name,
             _attributes(node),

@@ -1,4 +1,4 @@
-"""Content-Security-Policy: may the pixel run under it? (CSP Level 3: matching of source lists, as far as needed here)."""
+"""Content-Security-Policy: may the pixel run under it? (CSP Level 3: matching of source lists, as far as needed)."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ def _matches(source: str, url: str, page_url: str) -> bool:
     if not host.startswith("*.") and host not in ("*", name):
         return False
     default = {"https": "443", "http": "80"}.get(wanted.scheme, "")
-    if port not in (None, "*", str(wanted.port or default)) or (port is None and wanted.port is not None and (
-        str(wanted.port) != default
-    )):
+    if port not in (None, "*", str(wanted.port or default)) or (
+        port is None and wanted.port is not None and (str(wanted.port) != default)
+    ):
         return False
     if not path or path == "/":
         return True

@@ -100,9 +100,13 @@ def _panel(each: Finding) -> RenderableType:
         ("fix", each.kind.fix),
     ):
         table.add_row(name, Text(clean(text), style="bold" if name == "fix" else ""))
-    title = Text.assemble((f" {each.severity} ", f"bold white on {colour}" if colour == "red" else "bold black on yellow"))
+    title = Text.assemble(
+        (f" {each.severity} ", f"bold white on {colour}" if colour == "red" else "bold black on yellow")
+    )
     title.append(f" {each.kind.title} ", style=f"bold {colour}")
-    return Panel(Group(table), title=title, title_align="left", subtitle=each.code, subtitle_align="right", border_style=colour)
+    return Panel(
+        Group(table), title=title, title_align="left", subtitle=each.code, subtitle_align="right", border_style=colour
+    )
 
 
 def clean(text: str) -> str:
@@ -115,11 +119,13 @@ _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.3rem; margin: 0; overflow-wrap: anywhere; } .looked { opacity: .7; margin: .2rem 0 1.2rem; }
 .verdict { font-size: 1.15rem; font-weight: 600; }
-article { border: 1px solid var(--line); border-left: 6px solid var(--colour); border-radius: 6px; padding: .8rem 1rem; margin: 1rem 0; }
+article { border: 1px solid var(--line); border-left: 6px solid var(--colour); border-radius: 6px;
+  padding: .8rem 1rem; margin: 1rem 0; }
 .error { --colour: var(--error); } .warning { --colour: var(--warning); } .good { --colour: var(--good); }
 .verdict, .mark { color: var(--colour); } @media (prefers-color-scheme: dark) {
 :root { --error: #ff8a80; --warning: #ffc857; --good: #7bd89a; } }
-h2 { font-size: 1.05rem; margin: 0 0 .4rem; } .mark { text-transform: uppercase; font-size: .75rem; letter-spacing: .05em; }
+h2 { font-size: 1.05rem; margin: 0 0 .4rem; }
+.mark { text-transform: uppercase; font-size: .75rem; letter-spacing: .05em; }
 dl { display: grid; grid-template-columns: 4rem 1fr; gap: .2rem .8rem; margin: 0; } dt { opacity: .7; }
 dd { margin: 0; overflow-wrap: anywhere; } .fix { font-weight: 600; } code { opacity: .7; font-size: .85rem; }
 """
@@ -140,7 +146,12 @@ def as_page(report: Report) -> str:
         f'<p class="verdict {level}">{_escaped(report.verdict)}</p>',
     ]
     for each in report.findings:
-        rows = (("where", each.location or "the page"), ("found", each.said), ("why", each.kind.why), ("fix", each.kind.fix))
+        rows = (
+            ("where", each.location or "the page"),
+            ("found", each.said),
+            ("why", each.kind.why),
+            ("fix", each.kind.fix),
+        )
         held = "".join(f'<dt>{name}</dt><dd class="{name}">{_escaped(text)}</dd>' for name, text in rows)
         parts.append(
             f'<article class="{each.severity}"><span class="mark">{each.severity}</span> <code>{each.code}</code>'

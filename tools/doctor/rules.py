@@ -94,6 +94,8 @@ class _Examiner:
         self.pixel_id = pixel_id
         self.relay_click = relay_click
         self.notes: list[str] = list(visit.notes) if visit else []
+        if page.readable is not page.text:
+            self.notes.append("The page nests deeper than any page should; what comes after that was not read.")
         scripts = code.read(page)
         self.scripts: list[Script] = [script for script, _ in scripts]
         self.loads = list(_loads(page, scripts))
@@ -145,12 +147,14 @@ class _Examiner:
         if not self.loads and not any(events.is_image(url) for url, _, _ in self._images()):
             if self.visit is None and _LATER.search(self.written):
                 self.notes.append(
-                    "No pixel is written in the page. A tag manager or bundle may bring it along: only Chromium can see."
+                    "No pixel is written in the page. A tag manager or bundle may bring it: only Chromium can see."
                 )
             else:
                 yield Finding("pixel_missing", f"nothing loads {SDK}", "<head>")
         if official and not official[0].in_head:
-            yield Finding("pixel_in_body", "the first script that loads the pixel is in the body", "", official[0].place)
+            yield Finding(
+                "pixel_in_body", "the first script that loads the pixel is in the body", "", official[0].place
+            )
         loaded = sum(each == SDK for each in self.visit.scripts) if self.visit else len(official)
         if loaded > 1:
             second = official[1].place if len(official) > 1 else None
@@ -184,7 +188,9 @@ class _Examiner:
                 continue
             held = options if isinstance(options, dict) else {}
             given = held.get("pixelId")
-            yield from (Finding(code_, said, call.where, call.place) for code_, said in events.user_faults(held.get("user")))
+            yield from (
+                Finding(code_, said, call.where, call.place) for code_, said in events.user_faults(held.get("user"))
+            )
             if given is None and "..." not in held:
                 if not known or "user" not in held:
                     said = f"its second argument is {type(options).__name__}" if options and not held else "pixelId"
@@ -230,7 +236,9 @@ class _Examiner:
         for name, first in before.items():
             for (call, one), (_, other) in zip(first, after.get(name, []), strict=False):
                 if one != other:
-                    yield Finding("event_id_changes", f"{name} has another event_id on a reload", call.where, call.place)
+                    yield Finding(
+                        "event_id_changes", f"{name} has another event_id on a reload", call.where, call.place
+                    )
 
     def image_tags(self) -> Iterator[Finding]:
         for url, place, where in self._images():
@@ -274,10 +282,9 @@ class _Examiner:
         for call in self.seen_calls:
             if call.command == "consent":
                 withheld = len(call.arguments) > 1 and call.arguments[1] is False
-            elif call.command in ("init", "measure", "measureSingle") and not withheld:
-                if call.consent.get("manager") and not call.consent.get("allowed"):
-                    said = f"{call.command} ran before {call.consent['manager']} had an answer"
-                    yield Finding("events_before_consent", said, call.where, call.place)
+            elif call.command in ("init", "measure", "measureSingle") and not withheld and call.is_unanswered:
+                said = f"{call.command} ran before {call.consent['manager']} had an answer"
+                yield Finding("events_before_consent", said, call.where, call.place)
 
     # Content-Security-Policy -----------------------------------------------------------------------------------------
 
@@ -291,7 +298,12 @@ class _Examiner:
             if official and not any(each.allows("script-src-elem", SDK, url, load.element) for load in official):
                 yield Finding("csp_script", _said(each, "script-src-elem"), each.where, place)
             for element in self.page.scripts:
-                if element.text and element.is_code and _is_about_pixel(element.text) and not each.allows_inline(element):
+                if (
+                    element.text
+                    and element.is_code
+                    and _is_about_pixel(element.text)
+                    and not each.allows_inline(element)
+                ):
                     yield Finding("csp_inline", _said(each, "script-src-elem"), each.where, element.place)
                     break
             if self.loads and not each.allows("connect-src", COLLECT, url):
@@ -335,14 +347,16 @@ class _Examiner:
         if visit is None:
             return
         if present and not visit.key:
-            if visit.relay_click and visit.relay_click_waits:
+            if not self.page.url:
+                self.notes.append("A file has no origin, so whether relay-click.js keeps its key was not looked at.")
+            elif visit.relay_click and visit.relay_click_waits:
                 self.notes.append("relay-click.js waits for consent, so it kept no key.")
             else:
                 said = visit.relay_click_error or (
                     "it ran, and localStorage has no key" if visit.relay_click else "it did not run"
                 )
                 yield Finding("relay_click_failed", said, "relay-click.js")
-        if any(call.consent.get("manager") and not call.consent.get("allowed") for call in self.seen_calls) or any(
+        if any(call.is_unanswered for call in self.seen_calls) or any(
             call.command == "consent" and call.arguments[1:2] == (False,) for call in self.seen_calls
         ):
             self.notes.append("The pixel waits for consent, so the cookies after a click could not be looked at.")
@@ -378,7 +392,10 @@ class _Examiner:
                 kind = element.get("type").lower()
                 if kind in ("email", "tel"):
                     yield Finding(
-                        "personal_data_in_url", f"a form with method=get has a field of type {kind}", "<input>", element.place
+                        "personal_data_in_url",
+                        f"a form with method=get has a field of type {kind}",
+                        "<input>",
+                        element.place,
                     )
                 name = element.get("name")
                 if kind != "hidden" and addresses.reserved_in(f"?{name}=1", landing=False):
@@ -421,13 +438,13 @@ class _Examiner:
 _NONE: Final[frozenset[str]] = frozenset()
 _ONCE: Final = frozenset(
     ("pixel_twice", "csp_script", "csp_inline", "csp_connect", "csp_config", "csp_image", "csp_relay_click")
-    + ("events_before_consent", "server_api_in_page", "click_cookies", "init_missing", "consent_late", "pixel_missing")
+) | frozenset(
+    ("events_before_consent", "server_api_in_page", "click_cookies", "init_missing", "consent_late", "pixel_missing")
 )
 """What a page has or has not, in however many places it shows."""
 _NO_PIXEL: Final = frozenset(
     ("pixel_missing", "script_address", "init_missing", "init_without_pixel_id", "csp_script", "csp_inline")
-    + ("script_broken", "pixel_error")
-)
+) | {"script_broken", "pixel_error"}
 _CAUSED_BY: Final[dict[str, frozenset[str]]] = {
     "click_cookies": _NO_PIXEL,
     "pixel_error": frozenset(("script_broken", "csp_script", "csp_inline", "script_address", "server_api_in_page")),
@@ -447,7 +464,9 @@ def _order(call: Call) -> tuple[int, int]:
 
 
 def _is_pixel_script(address: str) -> bool:
-    if not re.fullmatch(r"(?:https?:)?[/\w.-][^\s'\"<>]{0,500}", address) or not address.split("?")[0].endswith(".js"):
+    if not re.fullmatch(r"(?:https?:)?[/\w.-][^\s'\"<>]{0,500}", address) or not address.partition("?")[0].endswith(
+        ".js"
+    ):
         return False
     parts = addresses.split(address)
     host = parts.hostname or ""

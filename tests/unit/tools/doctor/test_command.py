@@ -52,12 +52,15 @@ def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     (finding,) = held["findings"]
     assert (held["errors"], held["warnings"]) == (1, 0)
     assert (finding["code"], finding["severity"], finding["line"], finding["column"]) == ("amount_form", "error", 19, 5)
-    assert finding["why"] and finding["fix"]
+    assert finding["why"]
+    assert finding["fix"]
 
 
 def test_html_is_one_page_that_fetches_nothing(tmp_path: Path) -> None:
     page = tmp_path / "evil <b>.html"
-    page.write_text('<html><head></head><body><a href="/?utm_source=ChatGPT<script>alert(1)</script>">x</a></body></html>')
+    page.write_text(
+        '<html><head></head><body><a href="/?utm_source=ChatGPT<script>alert(1)</script>">x</a></body></html>'
+    )
     report = tmp_path / "report.html"
 
     cli.main(["doctor", str(page), "--static", "--html", str(report)])
@@ -90,7 +93,7 @@ def test_personal_data_is_not_repeated(tmp_path: Path, capsys: pytest.CaptureFix
     page = tmp_path / "page.html"
     page.write_text(
         '<html><head><script>oaiq("init", {pixelId: "Qm7TzV4kRw2LpX9sNdB3Yh", user: {email: "mira@example.org"}});'
-        'oaiq("measure", "order_created", {type: "contents", note: "mira@example.org"}, {event_id: "mira@example.org"});'
+        'oaiq("measure", "order_created", {type: "contents", a: "mira@example.org"}, {event_id: "mira@example.org"});'
         '</script></head><body><a href="/x?email=mira%40example.org&tel=%2B14155550132">x</a></body></html>'
     )
 
@@ -118,9 +121,7 @@ def test_personal_data_is_not_repeated(tmp_path: Path, capsys: pytest.CaptureFix
         ("/never", "did not finish within 1 s"),
     ],
 )
-def test_there_is_no_page_to_look_at(
-    path: str, says: str, origin: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_there_is_no_page_to_look_at(path: str, says: str, origin: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctor", origin + path, "--static", "--timeout", "1"]) == 2
 
     said = capsys.readouterr()
