@@ -1,11 +1,14 @@
 """Every page of tests/cases/pages, read without a browser: one fault each, or none."""
 
+import html
+
 import pytest
 
 from tests.pages import PAGES, Case, cases, served
 from tools.doctor.fetching import from_address, from_file
 from tools.doctor.findings import KINDS
 from tools.doctor.rules import examine
+from tools.template import ROOT
 
 BROKEN = cases("broken")
 GOOD = cases("good")
@@ -65,3 +68,12 @@ def test_every_page_is_a_case() -> None:
     on_disk = {f"{path.parent.name}/{path.stem}" for path in PAGES.glob("*/*.html")}
 
     assert on_disk == {f"{each.folder}/{each.name}" for each in (*BROKEN, *GOOD)}
+
+
+def test_every_finding_is_explained_in_the_documentation() -> None:
+    text = (ROOT / "docs" / "doctor.md").read_text()
+
+    for code, kind in KINDS.items():
+        row = next((line for line in text.splitlines() if line.startswith(f"| `{code}` | {kind.severity} |")), "")
+        assert html.escape(kind.title, quote=False) in row, code
+        assert html.escape(kind.fix, quote=False) in row, code
