@@ -14,6 +14,9 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 PAGES: Final = Path(__file__).parent / "cases" / "pages"
+_BUILT: Final = Path(__file__).parents[1] / "functions" / "click" / "relay-click.min.js"
+RELAY_CLICK: Final = _BUILT if _BUILT.is_file() else PAGES / "relay-click.js"
+"""The relay's own script; the one beside the pages where it is not part of the checkout."""
 
 
 class Case(NamedTuple):
@@ -54,7 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
-        file = PAGES / ("relay-click.js" if path == "/relay-click.js" else path.lstrip("/"))
+        file = RELAY_CLICK if path == "/relay-click.js" else PAGES / path.lstrip("/")
         if path.startswith("/redirect/"):
             self._answer(302, {"Location": path.removeprefix("/redirect")})
         elif path == "/for-ever":
@@ -73,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._never()
         elif path in STATUSES:
             self._answer(STATUSES[path], {"Content-Type": "text/html"}, b"<p>No.</p>")
-        elif file.is_file() and file.is_relative_to(PAGES):
+        elif file.is_file() and (file == RELAY_CLICK or file.resolve().is_relative_to(PAGES)):
             kind = {"Content-Type": _TYPES.get(file.suffix, "application/octet-stream")}
             self._answer(200, {**kind, **_HEADERS.get(file.stem, {})}, file.read_bytes())
         else:

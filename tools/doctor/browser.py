@@ -318,7 +318,7 @@ class _Looking:
             cookies=cookies,
             key=_key(state["stored"]),
             relay_click=state["relay"],
-            relay_click_waits=state["consent"] not in ("", "none"),
+            relay_click_waits=state["consent"] != "none",
             relay_click_error=records.relay_click[-1] if records.relay_click else "",
             violations=records.violations,
             errors=records.errors,

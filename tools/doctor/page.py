@@ -72,6 +72,7 @@ _IN_HEAD: Final = frozenset(
 )
 """HTML standard, "in head": any other start tag ends the head, whatever the source says about it."""
 _SCRIPT_TYPES: Final = frozenset(("", "module", "text/javascript", "application/javascript", "text/ecmascript"))
+_MARK: Final = re.compile(r"\{\{|\{%|<\?|<%")
 _CHARSET: Final = re.compile(rb"""charset\s*=\s*["']?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 
 
@@ -208,9 +209,10 @@ def _elements(text: str) -> Iterator[Element]:
             noscript = max(0, noscript - (name == "noscript"))
             in_head = in_head and name not in ("head", "html")
         elif node.type == "text":
-            # Text outside of an element of the head ends it, too.
+            # Text outside of an element of the head ends it, too. A template's own marks are gone when it is served.
             holder = _tag(parent.children[0]) if parent is not None and parent.child_count else ""
-            in_head = in_head and (noscript > 0 or holder in ("title", "style", "script", "template", "noscript"))
+            kept = holder in ("title", "style", "script", "template", "noscript") or _MARK.search(_text(node))
+            in_head = in_head and (noscript > 0 or bool(kept))
         if node.type not in ("start_tag", "self_closing_tag"):
             continue
         name = _tag(node)

@@ -193,3 +193,11 @@ def test_a_thousand_wrong_links_are_twenty_findings() -> None:
     found = examine(Page("", f"<html><body>{links}</body></html>"), relay_click=False).findings
 
     assert sum(each.code == "utm_source" for each in found) == 20
+
+
+def test_liquid_in_the_head_is_no_text_of_the_page() -> None:
+    text = f"""<html><head>{{% comment %}} OpenAI's pixel {{% endcomment %}}{{% if settings.pixel %}}
+    <script src="{SDK}"></script><script>oaiq("init", {{pixelId: "Qm7TzV4kRw2LpX9sNdB3Yh"}});</script>{{% endif %}}
+    </head><body></body></html>"""
+
+    assert examine(Page("", text), relay_click=False).findings == []
