@@ -288,7 +288,7 @@ class _Looking:
         start = time.monotonic()
         while (now := time.monotonic()) - start < SETTLE_S:
             try:
-                tab.wait_for_timeout(50)
+                tab.wait_for_timeout(100)
                 state = tab.evaluate(_STATE)
                 names = {each.get("name") for each in self.context.cookies()}
             except Error:  # between two documents
