@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from tools import backfill, check, cost, explain, lambda_event, platforms, posting, replay, snippets, status, trial, utm
+from tools import (
+    backfill, check, cost, doctor, explain, lambda_event, platforms, posting, replay, snippets, status, trial, utm,
+)  # fmt: skip
 
 INTERRUPTED: Final = 130
 """The exit status after Ctrl-C, as shells have it; of commands that write, see `tools.dry_run`."""
@@ -24,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("explain", "what became of this order, event, subscription or call?", explain),
         ("status", "is all well? What waits, what was sent, what needs a person", status),
         ("check", "is everything in place for conversions to be counted? Counts nothing itself", check),
+        ("doctor", "what is wrong with the pixel on this page? Opens it in Chromium, sends nothing to OpenAI", doctor),
         ("cost", "what does a million conversions cost on AWS? Computed here, without AWS", cost),
         ("replay", "what was parked, put aside, rejected or left behind, once more", replay),
         ("backfill", "fetch the last days from Shopify or Stripe, and record what the ledger lacks", backfill),

@@ -1,0 +1,2 @@
+// Runs before there is a pixel.
+oaiq("measure", "page_viewed", {type: "contents"});
