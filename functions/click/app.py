@@ -3,7 +3,6 @@
 import os
 import secrets
 import time
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,13 @@ from conversion_relay.click_endpoint import ClickEndpoint
 from conversion_relay.ledger import Ledger
 from conversion_relay.settings import Settings
 
-
-@cache
-def script() -> str | None:
-    """The page's script as it is shipped beside this file."""
-    file = Path(__file__).with_name("relay-click.min.js")
-    return file.read_text(encoding="utf-8") if file.is_file() else None
-
-
 settings = Settings.from_environment(os.environ, "ledger_table")
 endpoint = ClickEndpoint(
     ledger=Ledger.for_settings(DynamoDb(Patience()), settings),
     origins=click_endpoint.origins_of(settings),
     clock=lambda: time.time_ns() // 1_000_000,
     random=secrets.token_bytes,
-    script=script,
+    script=click_endpoint.script_in(Path(__file__).with_name("relay-click.min.js")),
 )
 
 

@@ -24,12 +24,12 @@ PACKAGE = "conversion_relay"
 # Every module of the layer by its place in the design. A new one has to be put somewhere, which is the point.
 PLACES = {
     "pure": {
-        "circuit", "click", "delivery", "event", "event_bus", "identity", "money", "packing", "payload",
+        "circuit", "click", "click_memory", "delivery", "event", "event_bus", "identity", "money", "packing", "payload",
         "phone_regions", "secrets", "settings", "timestamps",
     },
     "aws": {"aws_json"},
     "adapters": {"ledger", "openai", "parameters", "parking", "queue", "stripe_api"},
-    "paths": {"fetch", "function_url", "isolation", "privacy", "receive", "sender"},
+    "paths": {"click_endpoint", "fetch", "function_url", "isolation", "privacy", "receive", "sender"},
     "reports": {"journal", "observability"},
     "wiring": {"wiring"},
 }  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from conversion_relay import click_memory, journal
-from conversion_relay.click_endpoint import Answer, ClickEndpoint, origins_of
+from conversion_relay.click_endpoint import Answer, ClickEndpoint, origins_of, script_in
 from conversion_relay.click_memory import NOTHING, Recalled, is_key, key_in_url, key_of, memory_of, recalled
 from conversion_relay.delivery import Delivery, Memory
 from conversion_relay.ledger import Contended, LedgerUnavailable
@@ -354,6 +354,16 @@ def test_the_script_is_handed_to_every_page_for_an_hour() -> None:
 
 def test_a_script_that_was_not_shipped_is_not_there(world: World) -> None:
     assert world.send(b"", method="GET", path="/relay-click.js").status == 404
+
+
+def test_a_script_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "relay-click.min.js"
+    assert script_in(file)() is None
+    file.write_text("relayClick={}")
+    script = script_in(file)
+    assert script() == "relayClick={}"
+    file.write_text("changed")
+    assert script() == "relayClick={}"
 
 
 def test_the_pages_that_may_post_are_those_of_storefront_and_site_unless_others_are_named() -> None:

@@ -16,6 +16,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from conversion_relay import click_memory
@@ -50,6 +52,11 @@ def origins_of(settings: Settings) -> tuple[str, ...]:
     """
     own = (settings.storefront_origin, settings.site_origin)
     return settings.click_origins or tuple(dict.fromkeys(each.lower() for each in own if each))
+
+
+def script_in(file: Path) -> Callable[[], str | None]:
+    """The text of a file, read when it is first asked for; None where there is no such file."""
+    return cache(lambda: file.read_text(encoding="utf-8") if file.is_file() else None)
 
 
 @dataclass(frozen=True, slots=True)
