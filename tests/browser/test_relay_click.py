@@ -229,7 +229,6 @@ def test_a_post_that_failed_is_tried_once_more(page: Page, console: list[str], s
     page.goto(f"{shop.origin}/?oppref=one")
     clicks.wait_for(lambda: len(clicks.posts) == 1)
     # Then the cart has what there is
-    page.wait_for_function("() => true")
     looks(page)
     shop.wait_for(lambda: shop.cart == {"__oppref": "one"})
     assert len(clicks.posts) == 1
@@ -251,9 +250,11 @@ def test_an_endpoint_that_stays_away_is_left_alone_until_the_next_page(
     page.clock.install()
     page.goto(f"{shop.origin}/?oppref=one")
     clicks.wait_for(lambda: len(clicks.posts) == 1)
-    for _ in range(4):
-        page.wait_for_timeout(50)
-        looks(page, 20)
+    page.wait_for_timeout(200)
+    looks(page, 20)
+    clicks.wait_for(lambda: len(clicks.posts) == 2)
+    page.wait_for_timeout(200)
+    looks(page, 60)
     assert len(clicks.posts) == 2
     # When
     clicks.status = 201
