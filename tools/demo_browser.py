@@ -66,7 +66,7 @@ def shoppers(shop: Shop, openai: str, pixel_id: str) -> Iterator[tuple[Make, str
             version = f"headless Chromium {browser.version.partition('.')[0]}"
             yield lambda visit: ChromiumShopper(browser, shop, openai=openai, blocks_pixel=visit.blocks_pixel), version
     except NoChromium as problem:
-        way = f"requests as the scripts would make them ({problem})"
+        way = f"requests as the scripts would make them ({str(problem).rstrip('.')})"
         yield (
             lambda visit: ScriptedShopper(shop, openai=openai, pixel_id=pixel_id, blocks_pixel=visit.blocks_pixel),
             way,
