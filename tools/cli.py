@@ -8,7 +8,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from tools import (
-    backfill, check, cost, doctor, explain, lambda_event, platforms, posting, replay, snippets, status, trial, utm,
+    backfill,
+    check,
+    cost,
+    doctor,
+    explain,
+    lambda_event,
+    platforms,
+    posting,
+    replay,
+    snippets,
+    status,
+    trial,
+    utm,
 )  # fmt: skip
 
 INTERRUPTED: Final = 130
