@@ -20,7 +20,7 @@ from tools.shop import Shop
 from tools.shopper import ChromiumShopper, ScriptedShopper, a_click
 from tools.stand_in import StandIn
 
-PLATFORM: Final = "Shoppers, from click to order"
+PLATFORM: Final = "Shoppers"
 ARRIVES_WITHIN_S: Final = 10
 
 
@@ -44,7 +44,7 @@ class Visit:
 VISITS: Final = (
     Visit("webhook before pixel", webhook_first=True, first="server", copies=("pixel",)),
     Visit("pixel before webhook"),
-    Visit("OpenAI's script is blocked", blocks_pixel=True, first="server", copies=(), views=0),
+    Visit("OpenAI's script blocked", blocks_pixel=True, first="server", copies=(), views=0),
     Visit("consent is refused", refuses=True, outcome="ignored", first=None, copies=(), views=0),
     Visit("a Stripe Payment Link", path="/plans", views=0),
 )
