@@ -247,7 +247,7 @@ def test_an_event_is_stored_packed() -> None:
         ({"B": b"\x09later"}, "begins with 9, which a later version of the relay may have written"),
         ({"B": PACKED[:-1]}, "its end is missing"),
         ({"B": "no base64"}, "cannot be read"),
-        ({"N": "1"}, "holds an event of another form"),
+        ({"N": "1"}, "is none of a conversion"),
     ],
     ids=["of a later version", "cut off", "no base64", "a number"],
 )

@@ -475,7 +475,8 @@ def _text_in(item: Mapping[str, Any], attribute: str) -> str | None:
                 return text
     except ValueError as error:
         raise LedgerUnavailable(f"the {attribute} of the ledger item {key} cannot be read: {error}") from error
-    raise LedgerUnavailable(f"the ledger item {key} holds an {attribute} of another form")
+    what = "a conversion" if attribute == "event" else "a memory"
+    raise LedgerUnavailable(f"the ledger item {key} is none of {what}")
 
 
 def _json(facts: Mapping[str, Any]) -> str:
