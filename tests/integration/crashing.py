@@ -18,6 +18,7 @@ from typing import Any
 import requests
 from botocore.client import BaseClient
 
+from conversion_relay.aws_json import DynamoDb
 from tests.integration.stack import FUNCTIONS, Context
 
 
@@ -45,6 +46,7 @@ def main(function: str, call: str, number: str, moment: str) -> None:
         return calling
 
     BaseClient._make_api_call = watched(BaseClient._make_api_call, lambda arguments: arguments[0])  # type: ignore[method-assign]
+    DynamoDb._call = watched(DynamoDb._call, lambda arguments: arguments[0])  # type: ignore[method-assign]
     requests.Session.post = watched(requests.Session.post, lambda _: "POST")  # type: ignore[method-assign]
 
     spec = importlib.util.spec_from_file_location("app", Path(FUNCTIONS) / function / "app.py")

@@ -36,7 +36,7 @@ def post(stack: Stack, number: int, topic: str = "orders/create", **fields: Any)
     """Post an order with an id and a name of its own; the answer."""
     payload = json.loads(sample("shopify/orders/create").delivery(SECRET, datetime.now(UTC)).body)
     payload |= {"id": int(order_id(number)), "admin_graphql_api_id": None, "name": f"#{number}", **fields}
-    return post_body(stack, json.dumps(payload).encode(), topic, f"delivery-{number}-{topic}")
+    return post_body(stack, json.dumps(payload).encode(), topic, f"delivery-{number}-{topic.replace('/', '-')}")
 
 
 def post_body(stack: Stack, body: bytes, topic: str, delivery_id: str, secret: str = SECRET) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_it_is_found_by_everything_that_it_is_called(clean: Stack, stand_in: Sta
         str(number),
         f"gid://shopify/Order/{order_id(number)}",
         f"https://admin.shopify.com/store/northwind/orders/{order_id(number)}?link=1",
-        f"delivery-{number}-orders/create",
+        f"delivery-{number}-orders-create",
         pixel_id,
     ]
 

@@ -156,7 +156,7 @@ def test_a_changed_parameter_loses_nothing(aws: LocalAws, dev: Stack, openai: St
     # When a parameter is changed while conversions are on their way
     before = dict(dev.resources)
     with conversions_on_their_way(dev, openai):
-        changed = aws.deploy(dev.name, parameters("dev", openai) | {"MinCallSeconds": "60", "LogLevel": "WARNING"})
+        changed = aws.deploy(dev.name, parameters("dev", openai) | {"MinCallSeconds": "60", "FirstTimeOnly": "no"})
     # Then the functions have it, and addresses, table and queue are the same
     held = changed.client("lambda").get_function_configuration(FunctionName=changed.resources["CallsReceiver"])
     assert held["Environment"]["Variables"]["MIN_CALL_SECONDS"] == "60"

@@ -183,6 +183,11 @@ class JsonClient:
         while self._idle:
             self._idle.pop().close()
 
+    def __del__(self) -> None:
+        # Kept by nobody else. Without a region there is no list of them yet.
+        if hasattr(self, "_idle"):
+            self.close()
+
     def _call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """One operation.
 
