@@ -14,8 +14,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 PAGES: Final = Path(__file__).parent / "cases" / "pages"
-_BUILT: Final = Path(__file__).parents[1] / "functions" / "click" / "relay-click.min.js"
-RELAY_CLICK: Final = _BUILT if _BUILT.is_file() else PAGES / "relay-click.js"
+RELAY_CLICK: Final = Path(__file__).parents[1] / "functions" / "click" / "relay-click.min.js"
 """The relay's own script; the one beside the pages where it is not part of the checkout."""
 
 

@@ -21,7 +21,7 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def installed() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -23,6 +24,8 @@ from tools import (
     utm,
 )  # fmt: skip
 
+BROKEN_PIPE: Final = 141
+"""The exit status where whoever read the output has gone, as shells have it."""
 INTERRUPTED: Final = 130
 """The exit status after Ctrl-C, as shells have it; of commands that write, see `tools.dry_run`."""
 
@@ -55,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"relay {options.command}: interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` does. What is left in the buffer must not fail when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     return exit_status
 
 

@@ -19,6 +19,7 @@ NAMES = [
     "StripeReceiver",
     "Fetch",
     "CallsReceiver",
+    "ClickMemory",
     "CustomReceiver",
     "Outbox",
     "Sender",

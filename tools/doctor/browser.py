@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from tools import chromium
 from tools.doctor import addresses, fetching
 from tools.doctor.code import Call
 from tools.doctor.events import is_image
@@ -46,7 +47,6 @@ MOST_RECORDS: Final = 1_000
 
 _OPENAI: Final = re.compile(r"^https?://(?:[^/?#@]*\.)?openai\.com(?::[0-9]+)?(?:[/?#]|$)", re.IGNORECASE)
 _STACK: Final = re.compile(r"(https?://.*?):([0-9]+):([0-9]+)\)?$")
-_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MAC: Final = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 _HERE: Final = Path(__file__).parent
 _STATE: Final = """() => ({
@@ -70,8 +70,7 @@ def find(given: str = "") -> str | None:
         if not shutil.which(given):
             raise Unseen(f"There is no Chromium {given}.")
         return given
-    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
-    return found or (_MAC if Path(_MAC).exists() else None)
+    return chromium.installed() or (_MAC if Path(_MAC).exists() else None)
 
 
 @contextlib.contextmanager
