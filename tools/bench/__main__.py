@@ -61,7 +61,7 @@ def warmed(console: Console) -> Mapping[str, Any]:
     ratios = {}
     for source in warm.TYPICAL:
         found = warm.measured(source)
-        ratios[source] = round(found.delivery_s / found.floor_s, 2)
+        ratios[source] = round(found.ratio, 2)
         is_good = ratios[source] <= warm.MOST if source in warm.ORDERS else None
         table.add_row(
             source,

@@ -36,6 +36,8 @@ from tools.sources import SOURCES
 ROUNDS: Final = 15
 IN_A_ROUND: Final = 40
 DIFFERENT: Final = 8
+WARMING: Final = 400
+"""Deliveries before the first round: until then the interpreter still adapts itself to the code."""
 MOST: Final = 8.0
 """The ratio that is aimed at for a typical order, at most."""
 TYPICAL: Final = {
@@ -116,10 +118,13 @@ def cpu_s(work: Callable[[], object], times: int) -> float:
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU seconds for a delivery, and for its floor: medians of rounds in turns."""
+    """CPU seconds for a delivery, and for its floor: medians of rounds in turns. ``ratio`` is the median of the ratios
+    of each round: a machine that is slower for a while is so for both.
+    """
 
     delivery_s: float
     floor_s: float
+    ratio: float
     body_bytes: int
 
 
@@ -140,9 +145,15 @@ def measured(source: str, rounds: int = ROUNDS) -> Measured:
         def floor() -> object:
             return next(floors)()
 
-        cpu_s(work, IN_A_ROUND)
+        cpu_s(work, WARMING)
+        cpu_s(floor, WARMING)
         pairs = [(cpu_s(work, IN_A_ROUND), cpu_s(floor, IN_A_ROUND * 5)) for _ in range(rounds)]
-    return Measured(median(each for each, _ in pairs), median(each for _, each in pairs), len(deliveries[0].body))
+    return Measured(
+        delivery_s=median(each for each, _ in pairs),
+        floor_s=median(each for _, each in pairs),
+        ratio=median(each / floor for each, floor in pairs),
+        body_bytes=len(deliveries[0].body),
+    )
 
 
 def growth(source: str, numbers: Sequence[int]) -> dict[int, float]:

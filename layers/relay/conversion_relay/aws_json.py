@@ -228,7 +228,7 @@ class JsonClient:
         )
         status, answer = self._exchange(headers, body)
         try:
-            return status, json.loads(answer or b"{}", object_hook=_bytes)
+            return status, _DECODER.decode(answer.decode()) if len(answer) > len("{}") else {}
         except ValueError:
             return status, {}  # of a load balancer on the way; the status says enough
 
@@ -369,14 +369,15 @@ def _base64(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no place in a request")
 
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), default=_base64)
-
-
 def _bytes(value: dict[str, Any]) -> dict[str, Any]:
     """Back again: ``{"B": "base64"}`` is an attribute's value, whatever its name."""
     if len(value) == 1 and isinstance(text := value.get("B"), str):
         return {"B": base64.b64decode(text)}
     return value
+
+
+_DECODER: Final = json.JSONDecoder(object_hook=_bytes)
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), default=_base64)
 
 
 def _token() -> str:

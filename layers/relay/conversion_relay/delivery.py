@@ -214,3 +214,18 @@ class Outcome:
     handshake: Handshake | None = None
     about: Sequence[str] = ()
     topic: str | None = None
+
+    def naming(self, about: Sequence[str], topic: str | None) -> Outcome:
+        """The same, with what the source names the delivery by. (`dataclasses.replace` takes four times as long.)"""
+        return Outcome(
+            self.kind,
+            self.http,
+            self.reason,
+            self.detail,
+            self.key,
+            self.event,
+            self.also,
+            self.handshake,
+            about,
+            topic,
+        )

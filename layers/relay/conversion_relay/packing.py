@@ -80,7 +80,7 @@ DICTIONARY_1: Final = (
 
 # A window of 8 KB holds the dictionary and all but the longest events. The memory is set to zero for each event, which
 # takes longer than the work where it is zlib's usual 256 KB.
-_LEVEL: Final = 6
+_LEVEL: Final = 3
 _WINDOW: Final = -13
 _MEMORY: Final = 6
 _ANY_WINDOW: Final = -15

@@ -111,7 +111,7 @@ class Receiver:
             return Outcome("failed", 500, "verification_failed", detail)
         outcome = self._recorded_or_failed(delivery, now_ms)
         try:
-            return replace(outcome, about=tuple(self.source.about(delivery)), topic=self.source.topic(delivery))
+            return outcome.naming(tuple(self.source.about(delivery)), self.source.topic(delivery))
         except Exception:
             # By now it is written: a defect in its names must not make the platform send it again and again.
             return outcome
