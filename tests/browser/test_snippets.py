@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from conversion_relay import money
 from conversion_relay.sources.envelope import usable_pixel_id
@@ -25,9 +25,6 @@ from tools.in_memory import InMemoryLedger, InMemoryParking, KnownSecrets
 from tools.samples import sample
 from tools.snippets import SCRIPT
 from tools.sources import receiver_for
-
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no Chromium here (Debian: apt install chromium)")
 
 PIXEL = "abcDEF1234567890abcdEF"
 PAGE = "https://shop.example/"
@@ -40,14 +37,6 @@ RECORDER = """
   queue.forEach(function (each) { window.oaiq.apply(null, each); });
 })();
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
