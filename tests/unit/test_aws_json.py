@@ -3,12 +3,15 @@
 import base64
 import json
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -74,6 +77,20 @@ class Service:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def secure(self, folder: Path) -> None:
+        """Speak TLS from now on, with a certificate of its own in ``folder/certificate.pem``."""
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        subprocess.run(
+            [
+                "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate),
+            ],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def stop(self) -> None:
         """No longer there."""
@@ -172,6 +189,37 @@ def test_one_connection_serves_one_call_after_the_other(serve: Callable[..., Ser
 
     assert len(service.requests) == 5
     assert len(service.connections) == 1
+
+
+def test_a_connection_that_is_said_to_end_is_not_kept(serve: Callable[..., Service]) -> None:
+    def answer_once(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+        handler.close_connection = True
+
+    service = serve(answer_once)
+    client, slept = patient(attempts=1)
+
+    client.put_item(TableName="1")
+    client.put_item(TableName="2")
+
+    assert len(service.connections) == 2
+    assert slept == []
+
+
+def test_over_tls_the_certificates_of_aws_ca_bundle_are_trusted(
+    serve: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    service = serve((200, {}))
+    service.secure(tmp_path)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", service.url.replace("http:", "https:"))
+    client, _ = patient(attempts=1)
+
+    client.put_item(TableName="1")
+    client.close()
+    client.put_item(TableName="2")
+
+    assert [body["TableName"] for _, _, body in service.requests] == ["1", "2"]
 
 
 def test_threads_share_a_client(serve: Callable[..., Service]) -> None:

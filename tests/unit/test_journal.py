@@ -1,9 +1,12 @@
 """What a delivery leaves in the log: one line, which is its metric too, and nothing personal."""
 
+import json
 from typing import Any
 
 import pytest
 
+from conversion_relay import journal
+from conversion_relay.delivery import Delivery, Outcome
 from tests.unit.log_lines import PERSONAL, lines_of, metrics_of
 
 LEVELS = {
@@ -149,3 +152,22 @@ def test_a_delivery_is_answered_whatever_the_environment_lacks() -> None:
         "journal.delivered(source, delivery, Outcome('ignored', 200, 'refund', 'none'))",
     )
     assert metrics_of(line) == {"Ignored": 1}
+
+
+def test_what_is_counted_for_many_is_written_by_the_process_that_forwards(capsys: pytest.CaptureFixture[str]) -> None:
+    journal.forwarded(7, 0)
+    journal.forwarded(0, 2)
+
+    forwarded, fetched = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (forwarded["Recorded"], "fetches" in forwarded) == (7, False)
+    assert fetched == {"message": "forwarded to the queue", "fetches": 2}
+
+
+@pytest.mark.parametrize(("mode", "counted"), [("shadow", 1), ("live", None)])
+def test_only_shadow_mode_counts_what_is_recorded_at_once(
+    mode: str, counted: int | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DELIVERY_MODE", mode)
+    journal.unaddressed(Delivery("POST", "/", "", {}, b""), Outcome("recorded", 200, "recorded", "a new conversion"))
+
+    assert json.loads(capsys.readouterr().out).get("Recorded") == counted
