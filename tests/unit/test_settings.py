@@ -55,6 +55,13 @@ READ = [
     ("SHOP_DOMAINS", " A.myshopify.com, ,b.myshopify.com,", frozenset({"a.myshopify.com", "b.myshopify.com"})),
     ("SHOP_DOMAINS", ",", frozenset()),
     ("SITE_ORIGIN", "https://www.example.com/", "https://www.example.com"),
+    ("CONSENT_REQUIRED_IN", "DE,FR", frozenset({"DE", "FR"})),
+    ("CONSENT_REQUIRED_IN", "all", frozenset({"all"})),
+    (
+        "CLICK_ORIGINS",
+        "https://A.example/,https://b.example,https://a.example",
+        ("https://a.example", "https://b.example"),
+    ),
     ("STRIPE_ACCOUNTS", "acct_1A,acct_2B", frozenset({"acct_1A", "acct_2B"})),
     ("STRIPE_TEST_MODE", "count", "count"),
     ("SHOPIFY_EVENT_SOURCE", "aws.partner/shopify.com/1234567/relay", "aws.partner/shopify.com/1234567/relay"),
