@@ -4,6 +4,7 @@ import json
 import secrets
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,7 +40,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Site:
+class Site(ABC):
     """A server that answers each request with `answer`, and keeps them all. Pages reach it as ``http://<name>.localhost``,
     which browsers take for the loopback address.
     """
@@ -78,8 +79,9 @@ class Site:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.origin = f"http://{name}.localhost:{self._server.server_port}"
 
+    @abstractmethod
     def answer(self, request: Request) -> Response:
-        raise NotImplementedError
+        """What this site says to a request."""
 
     def wait_for(self, holds: Callable[[], bool], seconds: float = 8) -> None:
         """Until it holds, looked at after each request."""
