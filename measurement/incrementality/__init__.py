@@ -1,0 +1,1 @@
+"""What the ads caused: planning a test, a geo holdout, an on/off test."""
