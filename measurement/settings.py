@@ -25,9 +25,9 @@ class Input:
 class Test:
     """A test of incrementality that was run. Days inclusive.
 
-    ``geo``: ``markets`` are those with the changed treatment, all others are control. ``on_off``: ``spans`` are the days
-    on which the ads ran, everything else in the data is off. ``ads`` says what was changed: `off` in the markets (a
-    holdout), or `on`.
+    ``geo``: ``markets`` are those with the changed treatment, all others are control. ``on_off``: ``spans`` are the
+    days on which the ads ran, everything else in the data is off. ``ads`` says what was changed: `off` in the markets
+    (a holdout), or `on`.
     """
 
     name: str
