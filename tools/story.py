@@ -26,6 +26,7 @@ SOURCES: Final = {
     "whatconverts": "WhatConverts", "twilio": "Twilio", "aircall": "Aircall", "backend": "your own backend",
     "calendly": "Calendly", "hubspot": "HubSpot", "invoca": "Invoca", "retreaver": "Retreaver", "ringba": "Ringba",
     "ringcentral": "RingCentral", "typeform": "Typeform",
+    "typeform_survey": "Typeform (survey)", "knocommerce": "KnoCommerce", "fairing": "Fairing",
 }  # fmt: skip
 """How people write the sources; any other goes by its own name."""
 

@@ -28,7 +28,7 @@ _GID: Final = re.compile(r"gid://shopify/[A-Za-z]+/")
 _EVENT_NAMES: Final = (
     *(each for each in DATA_TYPE if each != "custom"),
     *dict.fromkeys(
-        name.lower() for each in PLATFORMS.values() if (name := each["conversion"].get("custom_event_name"))
+        name.lower() for each in PLATFORMS.values() if (name := each.get("conversion", {}).get("custom_event_name"))
     ),
 )
 

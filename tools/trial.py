@@ -172,6 +172,7 @@ _SENTENCES = {
     "recorded": "It becomes one conversion event.",
     "ignored": "Verified, and nothing is sent.",
     "remembered": "Nothing is sent yet; a later delivery needs this.",
+    "survey_answer": "It is kept for the report; nothing is ever sent.",
     "compliance": "A privacy request: what is held is given out or deleted, and nothing is sent.",
     "parked": "Verified, but not understood: kept raw in the parking bucket, alarmed on.",
     "refused": "Refused: nothing is written.",
@@ -184,7 +185,7 @@ _SENTENCES = {
 def _explain(outcome: Outcome, *, checked: bool) -> None:
     console = Console()
     console.print(f"[bold]{outcome.kind}[/]  HTTP {outcome.http}  ({outcome.reason})", highlight=False)
-    console.print(_SENTENCES[outcome.kind])
+    console.print(_SENTENCES.get(outcome.reason) or _SENTENCES[outcome.kind])
     console.print(f"Why: {escape(outcome.detail)}.", highlight=False)
     if not checked:
         console.print("[yellow]The signature was not checked: no --secret was given.[/]")

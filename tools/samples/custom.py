@@ -53,7 +53,8 @@ def _style(platform: Platform) -> Style:
     def renamed(payload: Any) -> Any:
         """Another object: its id, wherever it stands in the payload, becomes another one."""
         nowhere = Delivery("POST", "/", "", {}, b"")
-        known = Reader(payload, nowhere).value(platform.conversion.id)
+        said = platform.survey or platform.conversion
+        known = Reader(payload, nowhere).value(said.id) if said is not None else None
         return payload if known is None else _replaced(payload, str(known), str(secrets.randbelow(10**9) + 10**9))
 
     return Style(lambda name, _: name.partition(".")[0], moved, renamed, written)

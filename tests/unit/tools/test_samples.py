@@ -43,6 +43,8 @@ OUTCOMES = {
     "calendly/invitee.canceled": "other_event",
     "calendly/invitee.created": "appointment_scheduled",
     "calendly/invitee.rescheduled": "rescheduled",
+    "fairing/response": "survey_answer",
+    "fairing/response.other_question": "other_question",
     "generic/call": "lead_created",
     "hubspot/deal.lost": "type_not_mapped",
     "hubspot/deal.qualified": "lead_created",
@@ -50,6 +52,10 @@ OUTCOMES = {
     "hubspot/deal.won": "order_created",
     "invoca/call": "lead_created",
     "invoca/call.repeat": "repeat_caller",
+    "knocommerce/response.create": "survey_answer",
+    "knocommerce/response.create.other_question": "no_answer",
+    "knocommerce/response.create.typed": "survey_answer",
+    "knocommerce/survey.update": "other_event",
     "retreaver/call": "lead_created",
     "ringba/call": "lead_created",
     "ringba/call.duplicate": "duplicate_call",
@@ -183,6 +189,9 @@ OUTCOMES = {
     "whatconverts/transaction": "transaction",
     "whatconverts/web_form": "lead_created",
     "typeform/form_response": "lead_created",
+    "typeform_survey/form_response": "survey_answer",
+    "typeform_survey/form_response.typed": "survey_answer",
+    "typeform_survey/form_response_partial": "other_event",
 }
 
 
@@ -261,8 +270,10 @@ def test_sample_is_signed_as_its_platform_signs(name: str) -> None:
 def test_every_platform_has_a_sample_that_counts() -> None:
     counting = {name.partition("/")[0] for name, word in OUTCOMES.items() if word in DATA_TYPE}
 
-    # RingCentral's events hold nothing that a lead could be told from.
-    assert set(PLATFORMS) - counting == {"ringcentral"}
+    # RingCentral's events hold nothing that a lead could be told from; answers to surveys are never sent.
+    surveys = {name for name, definition in PLATFORMS.items() if "survey" in definition}
+    assert set(PLATFORMS) - counting == {"ringcentral"} | surveys
+    assert surveys == {name.partition("/")[0] for name, word in OUTCOMES.items() if word == "survey_answer"}
 
 
 def numbers(value: Any) -> Iterator[int]:

@@ -424,6 +424,22 @@ class Conversion(Part):
         return self
 
 
+class Survey(Part):
+    """What a person has answered to the question after the purchase. It is kept for the report, and never sent."""
+
+    id: Expression = Field(description="id of the answer: the same in every delivery about it, never a time or e-mail")
+    order_id: Expressions | None = Field(None, description="id of the order that it belongs to, as the shop writes it")
+    time: Time = Field(description="when it was given")
+    answer: Expressions = Field(description="what was chosen; of several the first that `options` has")
+    options: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^@]*$")]],
+        Field(min_length=1, max_length=100),
+    ] = Field(
+        description="the options of the question. Only these words are ever kept: any other answer, as what a person "
+        "has typed, becomes `(other)`"
+    )
+
+
 def _posts() -> list[Method]:
     return ["POST"]
 
@@ -442,10 +458,17 @@ class Platform(Part):
     verify: Verify = Field(description="how a delivery proves who sent it")
     handshake: Handshake | None = Field(None, description="how the platform tries the address before it is used")
     filters: list[Filter] = Field(default_factory=list, max_length=30, description="all must hold, in this order")
-    conversion: Conversion = Field(description="what it becomes")
+    conversion: Conversion | None = Field(None, description="what it becomes; this or `survey`")
+    survey: Survey | None = Field(
+        None, description="for an answer to a survey, which is kept for the report and not sent"
+    )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Platform:
+        if self.conversion is None and self.survey is None:
+            raise ValueError("conversion: is missing (or survey, for answers to a survey)")
+        if self.conversion is not None and self.survey is not None:
+            raise ValueError("survey: goes without conversion: what is sent needs a file of its own")
         if isinstance(self.verify, Hmac):
             signed = "{url}" if self.body == "query" else "{body}"
             if signed not in self.verify.content:
@@ -462,6 +485,6 @@ class Platform(Part):
 PARTS: Final[tuple[type[Part], ...]] = (
     Platform, Hmac, HeaderTime, StandardWebhooks, HeaderToken, Basic, BodyToken, UrlToken, HeaderEcho, QueryEcho,
     BodyEcho, Filter, Conversion, TypeChoice, SourceChoice, Time, User, Region, Value, Currency, Contents, Call, Span,
-    Truth, Verdict,
+    Truth, Verdict, Survey,
 )  # fmt: skip
 """Every group of keys, in the order of the reference."""

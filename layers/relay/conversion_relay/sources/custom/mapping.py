@@ -1,4 +1,4 @@
-"""From a payload to a conversion, as the platform's file says."""
+"""From a payload to a conversion, or to the answer to a survey, as the platform's file says."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from conversion_relay import click, click_memory, identity, money, payload, timestamps
 from conversion_relay.click_memory import Recalled
-from conversion_relay.delivery import Conversion, Delivery, Ignored, NotUnderstood, Recall
+from conversion_relay.delivery import Conversion, Delivery, Ignored, Memory, NotUnderstood, Recall, Remember
 from conversion_relay.event import DATA_TYPE
 from conversion_relay.settings import ActionSource, Settings
 from conversion_relay.sources import calls, consent, envelope, person
@@ -29,22 +29,30 @@ _ID: Final = re.compile(rf"[^\s@\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{{1,
 _YES: Final = frozenset({"true", "yes", "y", "1", "on"})
 _NO: Final = frozenset({"false", "no", "n", "0", "off"})
 _MOST_LINES: Final = 1000
+_ORDER_ID: Final = re.compile(r"(?=[^0-9]*[0-9])[A-Za-z0-9#:/_.-]{1,150}")
+"""An order's id has a digit in it, and nothing that an address, a number with its country code or a sentence has."""
+OTHER_ANSWER: Final = "(other)"
+"""What is kept of an answer that is none of the file's options."""
 
 
 def normalize(
     name: str, platform: Platform, delivery: Delivery, settings: Settings, now_ms: int, recall: Recall
-) -> Conversion | Ignored:
+) -> Conversion | Remember | Ignored:
     """What a verified delivery becomes. Several events in one are recorded together, or parked together.
 
     Raises:
         NotUnderstood: it counts by the platform's file, but lacks what a conversion needs.
     """
     held = payloads(delivery, platform.body)
+    if platform.survey is not None:
+        return _survey(name, platform, platform.survey, [Reader(each, delivery) for each in held], settings, recall)
+    says = _conversion_of(platform)
     written = held if platform.body == "json" else payloads(delivery, platform.body, keep_plus=True)
     results = [
         _Mapping(
             name,
             platform,
+            says,
             Reader(each, delivery),
             Reader(as_written, delivery, keep_plus=True),
             settings,
@@ -69,8 +77,17 @@ def subjects(name: str, platform: Platform, delivery: Delivery) -> Sequence[str]
     with contextlib.suppress(NotUnderstood):
         for each in payloads(delivery, platform.body):
             with contextlib.suppress(NotUnderstood):
-                found.append(_subject(name, platform.conversion, Reader(each, delivery)))
+                reader = Reader(each, delivery)
+                if platform.survey is not None:
+                    found.append(_answer_key(name, platform.survey, reader))
+                else:
+                    found.append(_subject(name, _conversion_of(platform), reader))
     return tuple(dict.fromkeys(found))
+
+
+def _conversion_of(platform: Platform) -> form.Conversion:
+    assert platform.conversion is not None  # noqa: S101 -- the format demands one of the two
+    return platform.conversion
 
 
 def _subject(name: str, says: form.Conversion, reader: Reader) -> str:
@@ -81,6 +98,62 @@ def _subject(name: str, says: form.Conversion, reader: Reader) -> str:
     if len(subject) > LONGEST_ID + len(name) + 1:
         raise NotUnderstood("id_unusable", f"account and id have over {LONGEST_ID} characters together")
     return subject
+
+
+def _survey(
+    name: str,
+    platform: Platform,
+    says: form.Survey,
+    readers: Sequence[Reader],
+    settings: Settings,
+    recall: Recall,
+) -> Remember | Ignored:
+    """The answer to a survey: a memory that lives as long as a conversion, and no event.
+
+    Only words of the file are kept of what was answered (property P7). An answer that comes again is known; one that
+    was changed takes the place of the first.
+
+    Raises:
+        NotUnderstood: there are several in one delivery, or there is no id or time where the file says.
+    """
+    if len(readers) != 1:
+        raise NotUnderstood("several_answers", f"the delivery holds {len(readers)} answers; one is kept at a time")
+    (reader,) = readers
+    if (refused := _refused(platform, reader)) is not None:
+        return refused
+    texts = [each for each in map(plain_text, reader.values(says.answer)) if each is not None]
+    if not texts:
+        return Ignored("no_answer", "the question was not answered, or not yet")
+    options = {each.strip().lower(): each for each in says.options}
+    answer = next((options[each] for each in map(str.lower, texts) if each in options), OTHER_ANSWER)
+    at_ms = moment(_first_filled(reader, says.time.from_), says.time.format, says.time.zone)
+    if at_ms is None:
+        raise NotUnderstood("time_missing", f"there is no time of the format {says.time.format} where the file says")
+    orders = map(plain_text, reader.values(says.order_id))
+    order_id = next((each for each in orders if each is not None and _ORDER_ID.fullmatch(each)), None)
+    facts = envelope.without_none({"answer": answer, "at_ms": at_ms, "order_id": order_id})
+    key = f"survey#{_answer_key(name, says, reader)}"
+    known = recall(f"memory#{key}")
+    version = f"{at_ms}:{answer}:{order_id or ''}"
+    if known is not None and known.get("version") == version:
+        return Ignored("answer_known", "this answer is kept already")
+    replaces = None if known is None else str(known["version"])
+    memory = Memory(key, facts, version, settings.ledger_ttl_days, replaces)
+    return Remember(memory, "survey_answer", "an answer to a survey is kept for the report; nothing is sent")
+
+
+def _answer_key(name: str, says: form.Survey, reader: Reader) -> str:
+    return f"{name}:{_identifier(reader, says.id, 'id')}"
+
+
+def _refused(platform: Platform, reader: Reader) -> Ignored | None:
+    """Why a payload does not count by the file's filters; None where it does."""
+    failed = (each for each in platform.filters if not truth(reader.value(each.that)))
+    return next((Ignored(each.reason, each.detail) for each in failed), None)
+
+
+def _first_filled(reader: Reader, expressions: str | Sequence[str]) -> Any:
+    return next((each for each in reader.values(expressions) if plain_text(each) is not None), None)
 
 
 def _identifier(reader: Reader, expression: str, what: str) -> str:
@@ -98,6 +171,7 @@ class _Mapping:
 
     name: str
     platform: Platform
+    says: form.Conversion
     reader: Reader
     as_written: Reader
     """The same, but in a query or a form each + is a plus: for references."""
@@ -105,14 +179,9 @@ class _Mapping:
     now_ms: int
     recall: Recall
 
-    @property
-    def says(self) -> form.Conversion:
-        return self.platform.conversion
-
     def result(self) -> Conversion | Ignored:
-        for each in self.platform.filters:
-            if not truth(self.reader.value(each.that)):
-                return Ignored(each.reason, each.detail)
+        if (refused := _refused(self.platform, self.reader)) is not None:
+            return refused
         event_type = self._type()
         if event_type is None:
             return Ignored("type_not_mapped", "its value is not in the table of event types")
@@ -198,7 +267,7 @@ class _Mapping:
         return found
 
     def _subject(self) -> str:
-        return _subject(self.name, self.platform.conversion, self.reader)
+        return _subject(self.name, self.says, self.reader)
 
     def _time(self) -> int:
         found = self._time_or_none()
@@ -209,8 +278,7 @@ class _Mapping:
 
     def _time_or_none(self) -> int | None:
         says = self.says.time
-        found = next((each for each in self.reader.values(says.from_) if plain_text(each) is not None), None)
-        return moment(found, says.format, says.zone)
+        return moment(_first_filled(self.reader, says.from_), says.format, says.zone)
 
     # Whence it came ---------------------------------------------------------------------------------------------------
 
