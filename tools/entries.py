@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -109,18 +110,37 @@ def _is_named(entry: Entry, name: str) -> bool:
 
 
 def _scan(deployment: Deployment, condition: Mapping[str, Any], wanted: Callable[[Entry], bool]) -> Iterator[Entry]:
+    with closing(items(deployment, condition)) as found:
+        for item in found:
+            entry = Entry.of(item)
+            if entry is not None and wanted(entry):
+                yield entry
+
+
+def items(deployment: Deployment, condition: Mapping[str, Any]) -> Generator[Mapping[str, Any], None, None]:
+    """The table's items that meet a filter, in no order, from parts that are scanned at the same time.
+
+    No more pages are held than there are parts, however large the table is. ``condition`` are the arguments of Scan.
+    """
     client, table = deployment.client("dynamodb"), deployment.resources["Ledger"]
-
-    def segment(number: int) -> list[Entry]:
-        pages = client.get_paginator("scan").paginate(
-            TableName=table, Segment=number, TotalSegments=SEGMENTS, ConsistentRead=True, **condition
+    paginator = client.get_paginator("scan")
+    segments: list[Iterator[Any]] = [
+        iter(
+            paginator.paginate(
+                TableName=table, Segment=number, TotalSegments=SEGMENTS, ConsistentRead=True, **condition
+            )
         )
-        entries = (entry for page in pages for entry in map(Entry.of, page["Items"]) if entry is not None)
-        return [entry for entry in entries if wanted(entry)]
-
+        for number in range(SEGMENTS)
+    ]
     with ThreadPoolExecutor(SEGMENTS) as pool:
-        for found in pool.map(segment, range(SEGMENTS)):
-            yield from found
+        reading = {pool.submit(next, segment, None): segment for segment in segments}
+        while reading:
+            done, _ = wait(reading, return_when=FIRST_COMPLETED)
+            for each in done:
+                segment, page = reading.pop(each), each.result()
+                if page is not None:
+                    reading[pool.submit(next, segment, None)] = segment  # the next one comes while this one is used
+                    yield from page["Items"]
 
 
 def by_keys(deployment: Deployment, keys: Iterable[str]) -> list[Entry]:

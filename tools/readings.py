@@ -167,6 +167,19 @@ def deliveries(deployment: Deployment, term: str, since_ms: int) -> list[Line]:
     return sorted(lines, key=lambda line: line.at_ms)
 
 
+def every_line(deployment: Deployment, since_ms: int) -> Iterator[Line]:
+    """Every delivery that the receivers' logs tell of, log by log; they are kept for ``LogRetentionDays``.
+
+    Raises:
+        Unreadable: a log could not be searched.
+    """
+    for each in RECEIVERS:
+        if (group := deployment.resources.get(f"{each}Logs")) is not None:
+            for message, at_ms in _log(deployment, group, quoted("outcome"), since_ms):
+                if (line := line_in(message, at_ms)) is not None:
+                    yield line
+
+
 def quoted(term: str) -> str:
     """A text as a filter pattern of CloudWatch Logs that looks for exactly it, whatever signs it holds."""
     return '"' + term.replace("\\", "\\\\").replace('"', '\\"') + '"'

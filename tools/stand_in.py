@@ -12,6 +12,8 @@ pixel, name and id is one conversion, whichever way it came first::
     POST /v1/sdk/events?pid=…        what the script sends: 202
     GET  /v1/sdk/events?pid=…        an image tag: 200 image/gif
 
+So are the reports of what it attributes, for tests that set campaigns up: ``stand_in_insights``.
+
 Tests use it in their own process, on a free port of the loopback interface::
 
     with StandIn(keys=["key"], pixels=["pixel"], clock=lambda: 1795327200000) as openai:
@@ -49,6 +51,7 @@ from urllib.parse import parse_qs
 
 from tools import wire_rules
 from tools.stand_in_browser import BrowserRequest, BrowserSide, Channel
+from tools.stand_in_insights import InsightsSide
 from tools.stand_in_server import HOST, Answer, LoopbackServer, Request
 from tools.stand_in_switches import Fault, Grant, Settings, read_fault, read_settings
 from tools.wire_bytes import events_as_sent
@@ -136,6 +139,8 @@ class StandIn:
         self._counted: dict[tuple[str, str, str], CountedEvent] = {}
         self._requests: list[LoggedRequest] = []
         self._browser = BrowserSide(self._keep, self._knows, self._now_ms)
+        self.insights = InsightsSide(self.events, self._is_advertiser, self._now_ms)
+        """The reporting endpoints; a test puts its campaigns in here."""
         self._arrived: dict[tuple[str, str, str], Counter[bytes]] = {}
         self._clock = clock
         self._port = port
@@ -232,6 +237,7 @@ class StandIn:
             self._requests = []
             self._arrived = {}
         self._browser.reset()
+        self.insights.reset()
 
     def respond(self, request: Request) -> Answer | None:
         """Answer any request; None says to close the connection instead."""
@@ -239,6 +245,9 @@ class StandIn:
             return self._control(request.method, request.path.removeprefix(CONTROL_PATH), request.body)
         if (answer := self._browser.respond(request, _pid(request))) is not None:
             return answer
+        reported = self.insights.respond(request)
+        if not isinstance(reported, bool):
+            return reported
         if request.path != EVENTS_PATH:
             return _refused(404, "Not found")
         if request.method != "POST":
@@ -319,6 +328,11 @@ class StandIn:
     def _knows(self, pid: str) -> bool:
         with self._lock:
             return any(pid in grant.pixels for grant in self._settings.keys.values())
+
+    def _is_advertiser(self, key: str) -> bool:
+        with self._lock:
+            grant = self._settings.keys.get(key)
+        return grant is not None and not grant.scope
 
     def _note_arrivals(self, pid: str, raw: bytes) -> None:
         arrived = []
