@@ -459,7 +459,7 @@ def _attributed(
 
 
 def openai_ads_file(entry: Input, settings: Settings) -> Rows:
-    """Saved answers of the endpoints (JSON, several in a list or line by line), or Ads Manager's CSV. Raises BadInput."""
+    """Saved answers of the endpoints (JSON, a list, or line by line), or Ads Manager's CSV. Raises BadInput."""
     know(entry, frozenset({"file", "files", "bases", "window_days", "currency"}))
     asked = _Asked.of(entry, settings)
     answers: list[tuple[Path, Mapping[str, Any]]] = []
