@@ -19,9 +19,9 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from conversion_relay.event import DATA_TYPE
 
@@ -159,8 +159,53 @@ def reconcile(
     """
     first, last = first or settings.first, last or settings.last
     now = datetime.fromtimestamp((now_ms if now_ms is not None else time.time_ns() // 1_000_000) / 1000, UTC)
-    found = _Found(data, settings, first, last, now)
-    return found.reconciliation()
+    return conclude(Answers.of(data, first, last), settings, first, last, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the queries (`measurement.queries.reconciliation`) say: the rows of each, by its name."""
+
+    spans: list[dict[str, Any]]
+    received: list[dict[str, Any]]
+    recorded: list[dict[str, Any]]
+    truth: list[dict[str, Any]]
+    matches: list[dict[str, Any]]
+    missing: list[dict[str, Any]]
+    attributed: list[dict[str, Any]]
+    ga4: list[dict[str, Any]]
+    crm: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, data: Data, first: date, last: date) -> Self:
+        """Asked of the data, for a period and what lies around it."""
+        from measurement.queries import reconciliation as queries
+
+        answers = {}
+        for each in fields(cls):
+            query = getattr(queries, each.name)
+            days = around(each.name, first, last)
+            answers[each.name] = data.rows(query(data.tables, *days))
+        return cls(**answers)
+
+
+def around(query: str, first: date, last: date) -> tuple[date, ...]:
+    """The days that a query is asked for.
+
+    What is late counts on one side of the period's border in one layer, and on the other side in another; and by the
+    day of the ad a conversion may count long before it happens.
+    """
+    late = timedelta(days=LATE)
+    if query == "spans":
+        return ()
+    if query == "missing":
+        return first, last
+    return (first - timedelta(days=LONGEST_WINDOW), last) if query == "attributed" else (first - late, last + late)
+
+
+def conclude(answers: Answers, settings: Settings, first: date, last: date, now: datetime) -> Reconciliation:
+    """What the answers mean."""
+    return _Found(answers, settings, first, last, now).reconciliation()
 
 
 def paired(residual: Mapping[date, int], most_days: int) -> dict[date, int]:
@@ -185,24 +230,11 @@ def paired(residual: Mapping[date, int], most_days: int) -> dict[date, int]:
 class _Found:
     """What the queries have found, and what it means."""
 
-    def __init__(self, data: Data, settings: Settings, first: date, last: date, now: datetime) -> None:
-        from measurement.queries import reconciliation as queries
-
+    def __init__(self, answers: Answers, settings: Settings, first: date, last: date, now: datetime) -> None:
         self._settings, self._first, self._last, self._now = settings, first, last, now
-        # Days around the period too: what is late counts on one side of its border in one layer, and on the other side
-        # in another.
-        around = (first - timedelta(days=LATE), last + timedelta(days=LATE))
-        tables = data.tables
-        self._spans = data.rows(queries.spans(tables))
-        self._received = data.rows(queries.received(tables, *around))
-        self._recorded = data.rows(queries.recorded(tables, *around))
-        self._truth = data.rows(queries.truth(tables, *around))
-        self._matches = data.rows(queries.matches(tables, *around))
-        self._missing = data.rows(queries.missing(tables, first, last))
-        before = first - timedelta(days=LONGEST_WINDOW)  # by the day of the ad a conversion may count long before it
-        self._attributed = self._chosen(data.rows(queries.attributed(tables, before, last)))
-        self._ga4 = data.rows(queries.ga4(tables, *around))
-        self._crm = data.rows(queries.crm(tables, *around))
+        self._spans, self._received, self._recorded = answers.spans, answers.received, answers.recorded
+        self._truth, self._matches, self._missing = answers.truth, answers.matches, answers.missing
+        self._attributed, self._ga4, self._crm = self._chosen(answers.attributed), answers.ga4, answers.crm
         self._expected = {_LAYERS[each.kind] for each in settings.inputs if each.kind in _LAYERS}
         self._own_types = {each["type"] for each in (*self._recorded, *self._truth)} | set(DATA_TYPE)
         self._types: dict[str, set[str]] = defaultdict(set)
@@ -506,7 +538,7 @@ class _Found:
             )
 
     def _is_attributed(self, kind: str) -> bool:
-        """Whether OpenAI's report tells of a type: of all where it tells types apart, for it names none that has none."""
+        """Whether OpenAI's report tells of a type: of all where it tells types apart, as it names no idle one."""
         told = {each["type"] for each in self._attributed}
         return kind in told or (bool(told) and ALL not in told and kind != ALL)
 
