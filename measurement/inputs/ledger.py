@@ -45,10 +45,13 @@ from measurement.inputs.relay import (
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from measurement.tables import CHANNELS, bucket
+from tools.wording import count
 
 SURVEY: Final = "memory#survey#"
 OTHER_ANSWER: Final = "(other)"
 STATUSES: Final = frozenset({"recorded", "sent", "rejected", "expired", "shadow"})
+NO_KEY: Final = "none"
+"""In place of match keys where there are none: nothing by which OpenAI could match the event."""
 DAY_S: Final = 86_400
 _SURVEY_OPTIONS: Final = frozenset({"options", "chatgpt"})
 _SUMMARY, _FILES = "manifest-summary.json", "manifest-files.json"
@@ -174,7 +177,7 @@ def _conversion(item: Mapping[str, Any], key: str, settings: Settings, where: st
         "status": item["status"]["S"],
         "reason": item.get("reason", {}).get("S") or None,
         "clicked": event.get("oppref") is not None,
-        "match_keys": " ".join(match_keys(User.model_construct(**user), event.get("oppref"))),
+        "match_keys": " ".join(match_keys(User.model_construct(**user), event.get("oppref"))) or NO_KEY,
         "market": _market(user),
         "bucket": bucket(person or key),
     }
@@ -250,16 +253,18 @@ def _notes(seen: _Seen, settings: Settings, where: str) -> Iterator[str]:
     if seen.conversions:
         yield f"{where}: conversions that a privacy request has deleted are not in it, and no count of them is left."
     if seen.withdrawn:
-        yield f"{where}: {seen.withdrawn:,} conversions were taken back, as consent was refused: only keys are left."
+        taken = count(seen.withdrawn, "conversion was", "conversions were")
+        yield f"{where}: {taken} taken back, as consent was refused; only the keys are left."
     if seen.pending_requests:
-        yield f"{where}: {seen.pending_requests:,} privacy requests are not carried out yet."
+        waiting = count(seen.pending_requests, "privacy request is", "privacy requests are")
+        yield f"{where}: {waiting} not carried out yet."
     if seen.bare:
         yield (
             f"{where}: {seen.bare:,} answered ChatGPT without saying whether it was the ad. Offer both in the survey, "
             '"ChatGPT (ad)" and "ChatGPT (answer)", or decide with chatgpt = "chatgpt" or "ai_assistant".'
         )
     if seen.unknown_answers:
-        named = ", ".join(f"{answer} ({count:,})" for answer, count in seen.unknown_answers.most_common(10))
+        named = ", ".join(f"{answer} ({number:,})" for answer, number in seen.unknown_answers.most_common(10))
         yield (
             f"{where}: these answers count as other, as nothing says what they mean: {named}. Name them under "
             "[input.options]."
@@ -300,8 +305,8 @@ class _Export:
 
     def items(self) -> Iterator[Mapping[str, Any]]:
         """The items of all files. Raises BadInput: a file is damaged, incomplete or of another kind."""
-        for path, digest, count in self.files:
-            yield from _items(path, digest, count)
+        for path, digest, number in self.files:
+            yield from _items(path, digest, number)
 
 
 def _summary(manifest: Path, entry: Input) -> str:
