@@ -18,6 +18,7 @@ markov                by removal effect: by how much fewer conversions a chain w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -99,28 +100,31 @@ def attribute(
         raise ValueError(f"the half-life is a day or more, not {half_life_days}")
     tell = progress or (lambda _: None)
     scope = paths.Scope(settings.conversion_type, settings.first, settings.last, tuple(sorted(set(windows))), views)
-    tell("Attribution: conversions and campaigns")
-    all_there_is = _columns(data, queries.everything(data, scope))
-    states = data.rows(paths.states(data, scope).order_by("state", "campaign"))
-    _refuse_what_says_nothing(settings, all_there_is, states)
-    tell("Attribution: the contacts before each conversion")
-    contacts = data.keep(paths.contacts(data, scope))
-    outlines = data.keep(queries.outlines(data, contacts, scope, half_life_days=half_life_days))
-    try:
+    with ExitStack() as kept:
+
+        def keep(query: Any) -> Any:
+            table = data.keep(query)
+            kept.callback(data.forget, table)
+            return table
+
+        tell("Attribution: conversions and campaigns")
+        sold, known = keep(paths.sold(data, scope)), keep(paths.states(data, scope))
+        buyers = keep(paths.buyers(data, sold))
+        everything, states = _columns(data, queries.everything(sold, buyers)), data.rows(known)
+        _refuse_what_says_nothing(settings, everything, states)
+        tell("Attribution: the contacts before each conversion")
+        contacts = keep(paths.contacts(data, known, buyers, scope))
+        outlines = keep(queries.outlines(sold, contacts, scope, half_life_days=half_life_days))
         tell("Attribution: last click, first touch, time decay")
         last = _columns(data, queries.last_clicks(outlines, scope))
-        shares = _columns(
-            data, queries.shares(contacts, outlines, scope, first_share=first_share, half_life_days=half_life_days)
-        )
+        rules = {"first_share": first_share, "half_life_days": half_life_days}
+        shares = _columns(data, queries.shares(contacts, outlines, scope, **rules))
         tell("Attribution: the paths that end in a conversion, and those that do not")
         to_conversion = _columns(data, queries.steps_to_conversion(contacts, outlines, scope))
-        to_nothing = _columns(data, queries.steps_to_nothing(data, scope))
-    finally:
-        data.forget(outlines)
-        data.forget(contacts)
+        to_nothing = _columns(data, queries.steps_to_nothing(data, known, scope))
     tell(f"Attribution: {replicates:,} samples of persons")
     drawn = _weights(replicates, seed)
-    credit = _Credit(states, drawn, all_there_is)
+    credit = _Credit(states, drawn, everything)
     found: list[Credit] = []
     for days in scope.windows:
         credit.begin(days, last)
@@ -140,12 +144,13 @@ def last_click(data: Data, settings: Settings, *, window_days: int = 30) -> dict
     from measurement.queries import paths
 
     scope = paths.Scope(settings.conversion_type, settings.first, settings.last, (window_days,))
-    all_there_is = _columns(data, queries.everything(data, scope))
-    states = data.rows(paths.states(data, scope).order_by("state", "campaign"))
-    _refuse_what_says_nothing(settings, all_there_is, states)
-    contacts = paths.contacts(data, scope)
-    credit = _Credit(states, _weights(0, 0), all_there_is)
-    credit.begin(window_days, _columns(data, queries.last_clicks(queries.outlines(data, contacts, scope), scope)))
+    sold, known = paths.sold(data, scope), paths.states(data, scope)
+    buyers = paths.buyers(data, sold)
+    everything, states = _columns(data, queries.everything(sold, buyers)), data.rows(known)
+    _refuse_what_says_nothing(settings, everything, states)
+    outlines = queries.outlines(sold, paths.contacts(data, known, buyers, scope), scope)
+    credit = _Credit(states, _weights(0, 0), everything)
+    credit.begin(window_days, _columns(data, queries.last_clicks(outlines, scope)))
     return {
         each.channel: (each.conversions.value, each.value.value)
         for each in credit.rows("last_click", *credit.by_last)
@@ -191,14 +196,14 @@ class _Credit:
         import numpy as np
 
         self.weights = weights
-        labels = sorted({(each["state"], each["channel"], each["label"], each["node"]) for each in states})
-        self.state_numbers = np.array(sorted({number for number, *_ in labels}))
-        # States that are put together have one label, and may still be several nodes: they are not, as nodes are fewer.
-        self.names = {number: (channel, label) for number, channel, label, _ in labels}
+        named = {each["state"]: (each["channel"], each["label"]) for each in states}
+        self.numbers = np.array(sorted(named))
+        self.labels = [named[number] for number in sorted(named)]
+        """Channel and campaign of each state."""
         self.nodes = np.array(sorted({each["node"] for each in states}))
-        touches = np.zeros((len(self.state_numbers), len(self.nodes)))
+        touches = np.zeros((len(self.numbers), len(self.nodes)))
         for each in states:
-            touches[self._state(each["state"]), np.searchsorted(self.nodes, each["node"])] += each["touches"]
+            touches[self._places(each["state"]), np.searchsorted(self.nodes, each["node"])] += each["touches"]
         self.within = touches / touches.sum(axis=0)
         """Which part of a node's credit is whose: by their numbers of touches."""
         self.all = self._by_bucket(everything, "conversions")
@@ -229,11 +234,12 @@ class _Credit:
         for steps, end in ((to_conversion, number), (to_nothing, number + 1)):
             to: Any = np.searchsorted(self.nodes, steps["node"])
             before: Any = np.searchsorted(self.nodes, np.maximum(steps["before_node"], 0))
-            for kind, row, column in (("pairs", before, to), ("starts", number, to), ("ends", to, end)):
+            cell = {"pairs": before * width + to, "starts": number * width + to, "ends": to * width + end}
+            for kind, cell_of in cell.items():
                 count = steps[f"{kind}_{self.days}"]
                 there = np.flatnonzero(count)
                 buckets.append(steps["bucket"][there])
-                cells.append((row * width + column)[there])
+                cells.append(cell_of[there])
                 counts.append(count[there])
         table = sparse.csr_array(
             (np.concatenate(counts), (np.concatenate(buckets), np.concatenate(cells))),
@@ -247,27 +253,35 @@ class _Credit:
 
     def rows(self, model: Model, conversions: Array, value: Array) -> Iterator[Credit]:
         """The channels, their campaigns, and what is unknown."""
-        channels = sorted({channel for channel, _ in self.names.values()})
-        for channel in channels:
-            places = [self._state(number) for number, (name, _) in self.names.items() if name == channel]
-            yield self._row(model, channel, None, conversions[:, places].sum(axis=1), value[:, places].sum(axis=1))
-            for place in places:
-                campaign = self.names[int(self.state_numbers[place])][1]
-                yield self._row(model, channel, campaign, conversions[:, place], value[:, place])
-        for campaign in (None, NO_CAMPAIGN):
-            unknown, unknown_value = self.all - self.touched, self.all_value - self.touched_value
-            yield self._row(model, UNKNOWN, campaign, unknown, unknown_value, "measured")
-
-    def _row(
-        self, model: Model, channel: str, campaign: str | None, conversions: Array, value: Array,
-        kind: Kind = "modelled",
-    ) -> Credit:  # fmt: skip
-        return Credit(model, self.days, channel, campaign, _estimate(conversions, kind), _estimate(value, kind))
-
-    def _state(self, number: int) -> int:
         import numpy as np
 
-        return int(np.searchsorted(self.state_numbers, number))
+        of_channel: dict[str, list[int]] = {}
+        for place, (channel, _) in enumerate(self.labels):
+            of_channel.setdefault(channel, []).append(place)
+        labels: list[tuple[str, str | None]] = []
+        members: list[list[int]] = []
+        for channel, places in sorted(of_channel.items()):
+            labels.append((channel, None))
+            members.append(places)
+            for place in places:
+                labels.append(self.labels[place])
+                members.append([place])
+        sums = np.zeros((len(self.labels), len(members)))
+        for column, places in enumerate(members):
+            sums[places, column] = 1
+        for (channel, campaign), count, worth in zip(
+            labels, _estimates(conversions @ sums, "modelled"), _estimates(value @ sums, "modelled"), strict=True
+        ):
+            yield Credit(model, self.days, channel, campaign, count, worth)
+        (count,) = _estimates((self.all - self.touched)[:, None], "measured")
+        (worth,) = _estimates((self.all_value - self.touched_value)[:, None], "measured")
+        for campaign in (None, NO_CAMPAIGN):
+            yield Credit(model, self.days, UNKNOWN, campaign, count, worth)
+
+    def _places(self, numbers: Any) -> Any:
+        import numpy as np
+
+        return np.searchsorted(self.numbers, numbers)
 
     def _by_bucket(self, columns: dict[str, Array], name: str) -> Array:
         import numpy as np
@@ -278,8 +292,8 @@ class _Credit:
     def _by_state(self, columns: dict[str, Array], name: str) -> Array:
         import numpy as np
 
-        places = columns["bucket"] * len(self.state_numbers) + np.searchsorted(self.state_numbers, columns["state"])
-        held = np.bincount(places, columns[name], BUCKETS * len(self.state_numbers))
+        cells = columns["bucket"] * len(self.numbers) + self._places(columns["state"])
+        held = np.bincount(cells, columns[name], BUCKETS * len(self.numbers))
         drawn: Array = self.weights @ held.reshape(BUCKETS, -1)
         return drawn
 
@@ -305,15 +319,18 @@ def _columns(data: Data, query: Any) -> dict[str, Array]:
     return columns
 
 
-def _estimate(drawn: Array, kind: Kind) -> Estimate:
-    """A value with the percentiles of its samples. An interval is never drawn beside its value."""
+def _estimates(drawn: Array, kind: Kind) -> list[Estimate]:
+    """Each column's value with the percentiles of its samples. An interval is never drawn beside its value."""
     import numpy as np
 
-    value = float(drawn[0])
+    values = [float(value) for value in drawn[0]]
     if len(drawn) == 1:
-        return Estimate(value, kind=kind)
-    low, high = np.quantile(drawn[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, min(float(low), value), max(float(high), value), kind, LEVEL)
+        return [Estimate(value, kind=kind) for value in values]
+    low, high = np.quantile(drawn[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return [
+        Estimate(value, min(float(least), value), max(float(most), value), kind, LEVEL)
+        for value, least, most in zip(values, low, high, strict=True)
+    ]
 
 
 def _without_nothing(credits_: Sequence[Credit]) -> Iterator[Credit]:

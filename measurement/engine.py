@@ -10,7 +10,6 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -115,9 +114,11 @@ class Data(Mapping[str, "ir.Table"]):
         ``connect``: ``work_group``, ``profile_name``. A table that the database does not have is empty. Raises
         BadInput: the driver is not installed, or a table has other columns.
         """
-        if find_spec("pyathena") is None:
-            raise BadInput("Athena", "its driver is not installed", f"Install it: {ATHENA_EXTRA}")
-        connection = ibis.athena.connect(s3_staging_dir=staging, region_name=region, schema_name=database, **options)
+        try:
+            backend = ibis.athena
+        except ImportError as error:
+            raise BadInput("Athena", "its driver is not installed", f"Install it: {ATHENA_EXTRA}") from error
+        connection = backend.connect(s3_staging_dir=staging, region_name=region, schema_name=database, **options)
         there = {name.lower() for name in connection.list_tables(database=database)}
         tables = {}
         for name in TABLES:
@@ -213,9 +214,8 @@ def _duckdb(**settings: Any) -> Any:
 
 def _nothing(name: str) -> ir.Table:
     """A table without rows, of constants alone: where a database lacks it."""
-    row = {column: ibis.null(kind).name(column) for column, kind in schema(name).items()}
-    one = ibis.range(1).unnest().name("n").as_table()
-    return one.select(**row).filter(ibis.literal(False))
+    row = {column: ibis.null(kind.copy(nullable=True)) for column, kind in schema(name).items()}
+    return ibis.literal(0).name("nothing").as_table().select(**row).filter(ibis.literal(False))
 
 
 def _refuse_other_columns(path: Path, name: str) -> None:

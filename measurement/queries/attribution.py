@@ -23,17 +23,16 @@ _STATES_IN_KEY: Final = 1 << 16
 _KEY: Final = 4 * _STATES_IN_KEY
 
 
-def everything(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
+def everything(sold: ir.Table, buyers: ir.Table) -> ir.Table:
     """What there is to credit, by ``bucket``: ``conversions``, ``value``; ``known``: of how many a person is known."""
-    sold = paths.sold(t, scope)
-    who = paths.buyers(t, scope).select("number").distinct().mutate(is_known=True)
+    who = buyers.select("number").distinct().mutate(is_known=True)
     found = sold.left_join(who, "number")
     return found.group_by("bucket").agg(
         conversions=found.count(), value=found.value.sum(), known=found.count(where=found.is_known)
     )
 
 
-def outlines(t: Mapping[str, ir.Table], contacts: ir.Table, scope: Scope, *, half_life_days: float = 7.0) -> ir.Table:
+def outlines(sold: ir.Table, contacts: ir.Table, scope: Scope, *, half_life_days: float = 7.0) -> ir.Table:
     """One row for each conversion with a contact, twice where it has direct ones and others: what its contacts come to.
 
     For each window: ``contacts_7``, ``weight_7`` (the sum of their decay) and ``first_weight_7`` (that of the first).
@@ -53,8 +52,8 @@ def outlines(t: Mapping[str, ir.Table], contacts: ir.Table, scope: Scope, *, hal
         }
     each = c.group_by("number", "direct").agg(**columns)
     others = each.filter(~each.direct).select("number", nearest="closest")
-    sold = paths.sold(t, scope).select("number", "bucket", "value")
-    return each.drop("closest").join(sold, "number").left_join(others, "number").drop("number_right")
+    about = sold.select("number", "bucket", "value")
+    return each.drop("closest").join(about, "number").left_join(others, "number").drop("number_right")
 
 
 def last_clicks(outlines: ir.Table, scope: Scope) -> ir.Table:
@@ -129,9 +128,9 @@ def steps_to_conversion(contacts: ir.Table, outlines: ir.Table, scope: Scope) ->
     return steps(contacts.join(known, ["number", "direct"]), scope)
 
 
-def steps_to_nothing(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
+def steps_to_nothing(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
     """`steps` of the paths of those who bought nothing."""
-    return steps(paths.lost(t, scope), scope)
+    return steps(paths.lost(t, states, scope), scope)
 
 
 def _counts(p: ir.Table, days: int) -> ir.BooleanValue:
@@ -148,16 +147,16 @@ def _number(value: float) -> ir.FloatingScalar:
 
 
 def _outlines(t: Mapping[str, ir.Table]) -> tuple[ir.Table, ir.Table]:
-    contacts = paths.contacts(t, REPRESENTATIVE)
-    return contacts, outlines(t, contacts, REPRESENTATIVE)
+    contacts = paths.QUERIES["contacts"](t)
+    return contacts, outlines(paths.QUERIES["sold"](t), contacts, REPRESENTATIVE)
 
 
 QUERIES: Final[dict[str, Callable[[Mapping[str, ir.Table]], ir.Table]]] = {
-    "everything": lambda t: everything(t, REPRESENTATIVE),
+    "everything": lambda t: everything(paths.QUERIES["sold"](t), paths.QUERIES["buyers"](t)),
     "outlines": lambda t: _outlines(t)[1],
     "last_clicks": lambda t: last_clicks(_outlines(t)[1], REPRESENTATIVE),
     "shares": lambda t: shares(*_outlines(t), REPRESENTATIVE),
-    "steps": lambda t: steps(paths.lost(t, REPRESENTATIVE), REPRESENTATIVE),
+    "steps": lambda t: steps(paths.QUERIES["lost"](t), REPRESENTATIVE),
     "steps_to_conversion": lambda t: steps_to_conversion(*_outlines(t), REPRESENTATIVE),
-    "steps_to_nothing": lambda t: steps_to_nothing(t, REPRESENTATIVE),
+    "steps_to_nothing": lambda t: steps_to_nothing(t, paths.QUERIES["states"](t), REPRESENTATIVE),
 }

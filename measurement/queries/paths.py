@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import ibis
@@ -71,9 +70,9 @@ def sold(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
     )
 
 
-def buyers(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
-    """Each conversion with each person whose it is: ``number``, ``sold_ms``, ``person``."""
-    conversions = sold(t, scope).select("number", "order_id", "person", sold_ms="at_ms")
+def buyers(t: Mapping[str, ir.Table], sold: ir.Table) -> ir.Table:
+    """Each conversion of `sold` with each person whose it is: ``number``, ``sold_ms``, ``person``."""
+    conversions = sold.select("number", "order_id", "person", sold_ms="at_ms")
     own = conversions.filter(conversions.person.notnull()).select("number", "sold_ms", "person")
     linked = conversions.drop("person").join(t["links"], "order_id").select("number", "sold_ms", "person")
     return together(own, linked, distinct=True)
@@ -107,28 +106,26 @@ def states(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
     )
 
 
-def contacts(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
-    """The contacts before each conversion.
+def contacts(t: Mapping[str, ir.Table], states: ir.Table, buyers: ir.Table, scope: Scope) -> ir.Table:
+    """The contacts before each conversion of `buyers`.
 
     ``number`` is the conversion's, ``age`` milliseconds before it, ``before`` the age and ``before_node`` the node of
     the contact before, if any; ``newest``: there is none after it. Direct and other contacts are two paths of their
     own, of which a window counts one.
     """
-    touch = _numbered(t, scope)
-    who = buyers(t, scope)
-    found = touch.join(who, "person")
+    found = _numbered(t, states, scope).join(buyers, "person")
     aged = found.select("number", "direct", "state", "node", "kind", "channel_number", age=found.sold_ms - found.at_ms)
     return _contacts(aged.filter(aged.age >= 0, aged.age <= scope.longest_ms), ["number"])
 
 
-def lost(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
+def lost(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
     """The same for those who bought nothing: persons with a touch in the period whom no conversion of this type names,
     whenever. Their path ends at their last touch in the period; ``nearest`` is the age of the last that is not direct.
     """
     everyone = t["conversions"].filter(t["conversions"].type == scope.type)
     own = everyone.filter(everyone.person.notnull()).select("person")
     linked = everyone.drop("person").join(t["links"], "order_id").select("person")
-    touch = _numbered(t, scope).anti_join(together(own, linked, distinct=True), "person")
+    touch = _numbered(t, states, scope).anti_join(together(own, linked, distinct=True), "person")
     people = (
         touch.group_by("person")
         .agg(
@@ -159,10 +156,10 @@ def _usable(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
     return usable if scope.views else usable.filter(usable.kind != "view")
 
 
-def _numbered(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
+def _numbered(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
     """The touches with numbers for their words."""
     usable = _usable(t, scope)
-    known = states(t, scope).select("channel", "campaign", "state", "node", "channel_number", "direct")
+    known = states.select("channel", "campaign", "state", "node", "channel_number", "direct")
     kind = (usable.kind == KINDS[0]).ifelse(0, (usable.kind == KINDS[1]).ifelse(1, 2)).cast("int8")
     return (
         usable.mutate(kind=kind, bucket=usable.bucket.cast("int16"))
@@ -199,8 +196,17 @@ def _contacts(touches: ir.Table, who: list[str], kept: list[str] | None = None) 
     )  # fmt: skip
 
 
-REPRESENTATIVE: Final = Scope("order_created", date(2026, 10, 1), date(2026, 10, 31))
+REPRESENTATIVE: Final = Scope("order_created", date(2026, 10, 1), date(2026, 10, 31), windows=(7, 30))
+
+
+def _buyers(t: Mapping[str, ir.Table]) -> ir.Table:
+    return buyers(t, sold(t, REPRESENTATIVE))
+
 
 QUERIES: Final[dict[str, Callable[[Mapping[str, ir.Table]], ir.Table]]] = {
-    made.__name__: partial(made, scope=REPRESENTATIVE) for made in (sold, buyers, states, contacts, lost)
+    "sold": lambda t: sold(t, REPRESENTATIVE),
+    "buyers": _buyers,
+    "states": lambda t: states(t, REPRESENTATIVE),
+    "contacts": lambda t: contacts(t, states(t, REPRESENTATIVE), _buyers(t), REPRESENTATIVE),
+    "lost": lambda t: lost(t, states(t, REPRESENTATIVE), REPRESENTATIVE),
 }
