@@ -10,10 +10,10 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up script test fuzz bench simulate faults load coverage lint check fix build same deploy probe delete clean
+.PHONY: help setup demo up script test fuzz bench bench-measurement simulate faults load coverage lint check fix build same deploy probe delete clean
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 setup: .venv/.made build/envs/local-aws/.made ## Install what demo needs, into .venv and build/
 demo: setup ## Signed webhooks become events that a stand-in for OpenAI accepts: here, in under a minute
@@ -34,6 +34,9 @@ fuzz: setup ## Break deliveries for minutes, with a new seed each time (SEED=…
 
 bench: setup ## Figures: how few requests it takes to find the bad events of a batch, beside what others do
 	@$(RUN) tools.bench
+
+bench-measurement: setup ## Figures: the attribution, from ten thousand touches to ten million: time, memory, growth
+	@$(RUN) tools.bench.measurement
 
 simulate: setup ## Histories with crashes and faults, a million of them on two cores (SEED=… HISTORIES=…)
 	@$(RUN) tests.simulation --histories $${HISTORIES:-1000000} --seed $${SEED:-1} --workers 2
