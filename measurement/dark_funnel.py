@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from measurement.estimate import Estimate
 from measurement.problems import CannotSay
@@ -82,7 +82,7 @@ class Agreement:
     seen: dict[str, dict[str, int]]
     kappa: dict[str, dict[str, float | None]]
     totals: dict[str, int] = field(default_factory=dict)
-    """Layers that give no orders, only their own totals: OpenAI's, ``openai click-through, 30 days by conversion_time``."""
+    """Layers that give no orders, only totals: OpenAI's, such as ``openai click-through, 30 days by ad_event_time``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +103,15 @@ ASSUMPTIONS: Final = (
     "Whether a buyer's click is seen and whether the buyer names ChatGPT have nothing to do with each other. If those "
     "whose click is seen remember it better, the estimate is too low; if the click is forgotten by the browser for "
     "just those who remember ChatGPT as the first contact, it is too high.",
-    "Every buyer whom an ad brought is as likely to be seen by a layer as any other. If some people are hard to see for "
-    "both (they refuse cookies and skip questions), the estimate is too low.",
+    "Every buyer whom an ad brought is as likely to be seen by a layer as any other. If some people are hard to see "
+    "for both (they refuse cookies and have forgotten the ad), the estimate is too low.",
     "Who answers depends on nothing but what is known of every buyer: whether a click was seen and what the last touch "
     "was. If buyers whom ChatGPT brought answer more readily than others of the same kind, it is too high; if less "
     "readily, too low.",
     "Who names ChatGPT means its ads. If some mean an answer that nobody paid for, or err, the estimate is too high.",
-    "Whose click is seen was brought by it. If some would have bought anyway, they are counted all the same: this counts "
-    "buyers with an ad on their way, and not buyers whom the ads caused. Only a test of incrementality counts those.",
+    "Whose click is seen was brought by it. If some would have bought anyway, they are counted all the same: this "
+    "counts buyers with an ad on their way, not buyers whom the ads caused. Only a test of incrementality counts "
+    "those.",
     "Answers and clicks are linked by the right order. Each wrong link makes the estimate too high.",
 )
 
@@ -157,9 +158,13 @@ class Buyers:
 
 def read(data: Data, settings: Settings) -> Buyers:
     """Counts the buyers of the period and their answers."""
-    period = (data, settings.conversion_type, settings.first, settings.last)
-    cells = data.rows(queries.cells(*period))
-    answers = data.rows(queries.answers(*period))
+    period = (data.tables, settings.conversion_type, settings.first, settings.last)
+    return counted(data.rows(queries.cells(*period)), data.rows(queries.answers(*period)))
+
+
+def counted(cells: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]]) -> Buyers:
+    """The same from the rows of the two queries."""
+    cells, answers = tuple(cells), tuple(answers)
     orders: Counter[str] = Counter()
     answered: Counter[str] = Counter()
     for cell in cells:
@@ -380,11 +385,10 @@ def unseen_of(buyers: Buyers) -> Unseen:
     both = sum(part.said[CHATGPT] for part in clicked)
     alone = sum(part.said[CHATGPT] for part in others)
     if both < FEWEST_IN_BOTH or alone < FEWEST_IN_BOTH:
-        where = "with a click" if both < FEWEST_IN_BOTH else "without a click"
+        found, where = (both, "with a click") if both < FEWEST_IN_BOTH else (alone, "without a click")
         raise CannotSay(
             what,
-            f"{min(both, alone) if both < FEWEST_IN_BOTH else alone} buyers {where} name ChatGPT, and it takes at least "
-            f"{FEWEST_IN_BOTH}",
+            f"{found} buyers {where} name ChatGPT, and it takes at least {FEWEST_IN_BOTH}",
             "Wait for more answers, or choose a longer period",
         )
     parts = _alike(clicked)
@@ -442,7 +446,7 @@ def agreement(data: Data, settings: Settings, progress: Callable[[str], None] | 
 
     if progress:
         progress("Agreement: joining the layers by order")
-    period = (data, settings.conversion_type, settings.first, settings.last)
+    period = (data.tables, settings.conversion_type, settings.first, settings.last)
     rows = data.rows(queries.layers(*period))
     layers = tuple(layer for layer in LAYERS if any(row[layer] is not None for row in rows))
     if len(layers) < 2:
@@ -470,7 +474,7 @@ def agreement(data: Data, settings: Settings, progress: Callable[[str], None] | 
 
 
 def _totals(data: Data, settings: Settings) -> dict[str, int]:
-    held = data.rows(queries.attributed(data, settings.conversion_type, settings.first, settings.last))
+    held = data.rows(queries.attributed(data.tables, settings.conversion_type, settings.first, settings.last))
     # A total for all types would count more than orders; it stands in only where the platform tells no types apart.
     exact = [row for row in held if row["type"] == settings.conversion_type] or held
     totals: dict[str, int] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import ibis
@@ -25,10 +24,10 @@ _DAY_MS: Final = 86_400_000
 _PAID: Final = ("google_ads", "meta_ads", "microsoft_ads", "tiktok_ads", "affiliate")
 
 
-def buyers(tables: Mapping[str, ir.Table], type: str, first: date, last: date) -> ir.Table:
+def buyers(tables: Mapping[str, ir.Table], kind: str, first: date, last: date) -> ir.Table:
     """One row an order: ``order_id, action_source, clicked, person, at_ms``."""
     held = tables["conversions"]
-    held = held.filter(held.type == type, held.day.between(first, last), held.order_id.notnull())
+    held = held.filter(held.type == kind, held.day.between(first, last), held.order_id.notnull())
     return held.group_by("order_id").agg(
         action_source=held.action_source.min(),
         clicked=held.clicked.cast("int64").max() == 1,
@@ -44,11 +43,11 @@ def first_answers(tables: Mapping[str, ir.Table]) -> ir.Table:
     return answers.mutate(place=place).filter(lambda t: t.place == 0).select("order_id", said="channel")
 
 
-def last_touches(tables: Mapping[str, ir.Table], type: str, first: date, last: date) -> ir.Table:
+def last_touches(tables: Mapping[str, ir.Table], kind: str, first: date, last: date) -> ir.Table:
     """``order_id, last``: what kind of channel the last touch before the order was: ``chatgpt``, ``paid``, ``other``.
     Orders without a touch are not there.
     """
-    orders = buyers(tables, type, first, last)
+    orders = buyers(tables, kind, first, last)
     known = [orders, tables["links"], tables["purchases"]]
     persons = ibis.union(
         *(
@@ -74,26 +73,26 @@ def last_touches(tables: Mapping[str, ir.Table], type: str, first: date, last: d
     )
 
 
-def cells(tables: Mapping[str, ir.Table], type: str, first: date, last: date) -> ir.Table:
+def cells(tables: Mapping[str, ir.Table], kind: str, first: date, last: date) -> ir.Table:
     """``action_source, clicked, last, said, orders``: the buyers counted by what is known of all and what they said.
 
     ``last`` is ``none`` without a touch, ``said`` empty without an answer.
     """
-    orders = buyers(tables, type, first, last)
-    known = orders.left_join(last_touches(tables, type, first, last), "order_id").drop("order_id_right")
+    orders = buyers(tables, kind, first, last)
+    known = orders.left_join(last_touches(tables, kind, first, last), "order_id").drop("order_id_right")
     known = known.left_join(first_answers(tables), "order_id").drop("order_id_right")
     known = known.mutate(last=known["last"].fill_null("none"))
     return known.group_by("action_source", "clicked", "last", "said").agg(orders=lambda t: t.count())
 
 
-def answers(tables: Mapping[str, ir.Table], type: str, first: date, last: date) -> ir.Table:
+def answers(tables: Mapping[str, ir.Table], kind: str, first: date, last: date) -> ir.Table:
     """``place, said, answers``: how many answers there are, and to which orders they belong.
 
     ``place``: ``linked`` to a buyer of the period, ``bare`` without an order id, ``elsewhere`` with an order that is
     none of the buyers. Of the last two only those given in the period.
     """
     given = tables["survey"]
-    orders = buyers(tables, type, first, last).select("order_id").mutate(known=True)
+    orders = buyers(tables, kind, first, last).select("order_id").mutate(known=True)
     joined = given.left_join(orders, "order_id").drop("order_id_right")
     joined = joined.mutate(
         place=ibis.cases((joined.known, "linked"), (joined.order_id.isnull(), "bare"), else_="elsewhere")
@@ -102,11 +101,11 @@ def answers(tables: Mapping[str, ir.Table], type: str, first: date, last: date) 
     return joined.group_by("place", said="channel").agg(answers=lambda t: t.count())
 
 
-def layers(tables: Mapping[str, ir.Table], type: str, first: date, last: date) -> ir.Table:
-    """``ledger, ga4, crm, survey, orders``: buyers counted by what each layer says: 1 it credits them to ChatGPT, 0 it
-    credits them to something else, empty it does not see them.
+def layers(tables: Mapping[str, ir.Table], kind: str, first: date, last: date) -> ir.Table:
+    """``ledger, ga4, crm, survey, orders``: buyers counted by what each layer says: 1 it credits them to ChatGPT,
+    0 it credits them to something else, empty it does not see them.
     """
-    known = buyers(tables, type, first, last).select("order_id", ledger=lambda t: t.clicked.cast("int64"))
+    known = buyers(tables, kind, first, last).select("order_id", ledger=lambda t: t.clicked.cast("int64"))
     crm = tables["crm"].filter(lambda t: t.order_id.notnull())
     said = {
         "ga4": tables["purchases"].select("order_id", "channel"),
@@ -119,21 +118,27 @@ def layers(tables: Mapping[str, ir.Table], type: str, first: date, last: date) -
     return known.group_by("ledger", "ga4", "crm", "survey").agg(orders=lambda t: t.count())
 
 
-def attributed(tables: Mapping[str, ir.Table], type: str, first: date, last: date) -> ir.Table:
+def attributed(tables: Mapping[str, ir.Table], kind: str, first: date, last: date) -> ir.Table:
     """``type, basis, window_days, click_through, view_through``: OpenAI's own totals in the period."""
     held = tables["attributed"]
-    held = held.filter(held.channel == CHATGPT, held.day.between(first, last), held.type.isin([type, "(all)"]))
+    held = held.filter(held.channel == CHATGPT, held.day.between(first, last), held.type.isin([kind, "(all)"]))
     return held.group_by("type", "basis", "window_days").agg(
         click_through=held.click_through.sum(), view_through=held.view_through.sum()
     )
 
 
-_PERIOD: Final = {"type": "order_created", "first": date(2026, 8, 1), "last": date(2026, 10, 31)}
+Query = Callable[[Mapping[str, "ir.Table"], str, date, date], "ir.Table"]
+
+
+def _for_example(query: Query) -> Callable[[Mapping[str, ir.Table]], ir.Table]:
+    return lambda tables: query(tables, "order_created", date(2026, 8, 1), date(2026, 10, 31))
+
+
 QUERIES: Final[dict[str, Callable[[Mapping[str, ir.Table]], ir.Table]]] = {
-    "buyers": partial(buyers, **_PERIOD),
-    "last_touches": partial(last_touches, **_PERIOD),
-    "cells": partial(cells, **_PERIOD),
-    "answers": partial(answers, **_PERIOD),
-    "layers": partial(layers, **_PERIOD),
-    "attributed_totals": partial(attributed, **_PERIOD),
+    "buyers": _for_example(buyers),
+    "last_touches": _for_example(last_touches),
+    "cells": _for_example(cells),
+    "answers": _for_example(answers),
+    "layers": _for_example(layers),
+    "attributed_totals": _for_example(attributed),
 }

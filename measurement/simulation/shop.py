@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -43,7 +43,7 @@ FIRST: Final = date(2026, 8, 1)
 LAST: Final = date(2026, 10, 31)
 """The report's period."""
 PARTS: Final = ("touches", "visitors", "ga4", "survey", "crm", "ads", "attributed", "orders", "sales")
-"""What can be left out to be quicker. `survey` is left out with its answers only; who would say what is always known."""
+"""What can be left out to be quicker. What people would say is known with and without `survey`."""
 
 DIGITAL: Final = MappingProxyType(
     {
@@ -162,8 +162,8 @@ STRESS: Final = MappingProxyType(
             "non-response depends on what is asked: survey share and unseen too high", answers_brought=1.5,
         ),
         "memory follows the click": Kind(
-            "whose click is seen names ChatGPT more often", "the layers depend on each other: unseen too low", names=0.5,
-            names_clicked=1.6,
+            "whose click is seen names ChatGPT more often", "the layers depend on each other: unseen too low",
+            names=0.5, names_clicked=1.6,
         ),
         "hard to see": Kind(
             "a third of the people refuse cookies and forget", "some are hard to see for both: unseen too low",
@@ -180,20 +180,31 @@ STRESS: Final = MappingProxyType(
     }
 )  # fmt: skip
 """Kinds that violate one assumption each, to see which way the estimates err."""
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType({**BASE, **STRESS})
+DEMO: Final = "the demo shop"
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        **BASE,
+        **STRESS,
+        DEMO: Kind(
+            "a bit of all of them", touches=2.6, gap=2.5, brought=0.18, consent=0.72, cross_device=0.22, names=0.7,
+            answers=0.38, answers_clicked=1.3, answers_untraced=0.85,
+        ),
+    }
+)  # fmt: skip
 
 ON_OFF: Final = Test(
     "on and off in spring",
     "on_off",
     (
+        (date(2026, 3, 9), date(2026, 3, 22)),
         (date(2026, 4, 6), date(2026, 4, 19)),
         (date(2026, 5, 4), date(2026, 5, 17)),
-        (date(2026, 6, 1), date(2026, 6, 14)),
-        (date(2026, 7, 6), LAST),
     ),
     ads="on",
 )
-"""Before the period the ads ran in these weeks only, since July they run all the time."""
+"""In the first half of the year the ads ran in these weeks only."""
+SINCE: Final = date(2026, 7, 20)
+"""From here on they run all the time, everywhere but in a holdout. That is later than an on/off test looks."""
 GEO: Final = Test(
     "holdout in September",
     "geo",
@@ -216,6 +227,22 @@ class Simulated:
     truth: Truth
     people: People
     """The buyers one by one, in the order of the table of conversions."""
+    bought: Bought
+
+
+@dataclass(frozen=True)
+class Bought:
+    """The orders, as arrays."""
+
+    source: Ints
+    """A place in `SOURCES`."""
+    value: Ints
+    email: Flags
+    phone: Flags
+    """Whether the order has an e-mail address and a telephone number."""
+    clicked: Flags
+    market: Ints
+    """A place in `MARKETS`."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +269,6 @@ class People:
     """Of each person: the place behind the last touch."""
     ad_age: Floats
     """Of each person: days from the last contact with ChatGPT's ads to the order; infinite without one."""
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def last(self) -> Ints:
@@ -284,32 +310,15 @@ def simulate(
     web = source == 0
     matched = rng.random(number)
     value = np.round(np.exp(rng.normal(8.7, 0.55, number))).astype(np.int64)
-    email = rng.random(number) < 0.93
-    phone = rng.random(number) < 0.45
+    email, phone = rng.random(number) < 0.93, rng.random(number) < 0.45
     followed = people.consent & ~people.cross_device & ~people.view_only & (people.ad_age <= CLICK_DAYS)
     clicked = people.brought & followed & (source != 1)
     order_ids = [str(6184203910411 + 32768 * at) for at in range(number)]
     persons = [f"{'p' if consent else 'c'}{at}" for at, consent in enumerate(people.consent.tolist())]
-    at_ms, on_day = _moments(people.bought)
     seen = _seen(people)
     says = _says(stream("memory"), what, people, clicked)
-    tables["conversions"] = _table(
-        "conversions",
-        conversion=[f"order_created#shopify:{each}" for each in order_ids],
-        type=["order_created"] * number,
-        source=["shopify"] * number,
-        action_source=np.array(list(SOURCES))[source],
-        order_id=order_ids,
-        person=persons,
-        at_ms=at_ms,
-        day=on_day,
-        value=value,
-        status=["sent"] * number,
-        clicked=clicked,
-        match_keys=_match_keys(clicked, email, phone),
-        market=np.array(list(MARKETS))[market],
-        bucket=_buckets(persons),
-    )
+    bought = Bought(source, value, email, phone, clicked, market)
+    tables["conversions"] = _conversions(people, order_ids, persons, bought)
     if "touches" in parts:
         tables["touches"] = _touches(people, seen, persons)
     if "visitors" in parts and "touches" in parts:
@@ -333,21 +342,16 @@ def simulate(
         tables |= _orders(stream("shop"), tables["conversions"])
     if "sales" in parts:
         tables["sales"] = _by_market(counts, day, market, value)
-    truth = Truth(
-        buyers=number,
-        asked=int(web.sum()),
-        by_channel=_count(np.where(people.brought, 0, people.heard)),
-        brought=int((people.brought & web).sum()),
-        clicked=int((clicked & web).sum()),
-        would_name=_count_said(says[web]),
-        last_click=_count(people.last),
-        first_touch=_count(people.first),
-        effects=effects,
+    settings = Settings(
+        f"a simulated shop: {kind}",
+        ZONE,
+        "USD",
+        FIRST,
+        LAST,
+        Path(),
+        tests=tuple(each for each in (ON_OFF, GEO) if effects),
     )
-    tests = (ON_OFF, GEO) if "sales" in parts else ()
-    settings = Settings(f"a simulated shop: {kind}", ZONE, "USD", FIRST, LAST, Path(), tests=tests)
-    people.extra.update(source=source, value=value, email=email, phone=phone, clicked=clicked, market=market)
-    return Simulated(kind, tables, settings, truth, people)
+    return Simulated(kind, tables, settings, _truth(people, bought, says, effects), people, bought)
 
 
 # Days
@@ -396,7 +400,7 @@ def schedule() -> Flags:
     """Where and when the ads run: day since `HISTORY` × market."""
     length = (LAST - HISTORY).days + 1
     on = np.zeros((length, len(MARKETS)), dtype=bool)
-    for first, last in ON_OFF.spans:
+    for first, last in (*ON_OFF.spans, (SINCE, LAST)):
         on[(first - HISTORY).days : (last - HISTORY).days + 1] = True
     ((first, last),) = GEO.spans
     held = [at for at, market in enumerate(MARKETS) if market in GEO.markets]
@@ -423,8 +427,8 @@ def _sales(rng: np.random.Generator, buyers: int, lift: float) -> tuple[Ints, In
     effects = {ON_OFF.name: Effect(float(added / base[during].sum()), float(added))}
     ((first, last),) = GEO.spans
     test = slice((first - HISTORY).days, (last - HISTORY).days + 1)
-    held = [at for at, market in enumerate(MARKETS) if market in GEO.markets]
-    effects[GEO.name] = Effect(lift, float(base[test, held].sum() * lift))
+    running = [at for at, market in enumerate(MARKETS) if market not in GEO.markets]
+    effects[GEO.name] = Effect(lift, float(base[test, running].sum() * lift))
     sold = counts[period]
     day, market = np.nonzero(sold)
     times = sold[day, market]
@@ -483,8 +487,7 @@ def _visitors(rng: np.random.Generator, kind: Kind, buyers: int) -> People:
     """People who come and do not buy; ``bought`` is when they would have."""
     day, _ = _days(rng, VISITORS * buyers)
     on = np.ones(len(day), dtype=bool)
-    visitors = _people(rng, kind, day, on)
-    return visitors
+    return _people(rng, kind, day, on)
 
 
 def _campaigns(rng: np.random.Generator, channel: Ints) -> npt.NDArray[np.object_]:
@@ -500,14 +503,16 @@ def _campaigns(rng: np.random.Generator, channel: Ints) -> npt.NDArray[np.object
 def _seen(people: People) -> Flags:
     """Which touches the click memory or GA4 sees: with consent; only clicked ads; GA4 where nothing blocks it."""
     owner, ads = people.owner, people.channel == 0
-    return people.consent[owner] & np.where(ads, ~people.view_only[owner], ~people.blocked[owner])
+    seen: Flags = people.consent[owner] & np.where(ads, ~people.view_only[owner], ~people.blocked[owner])
+    return seen
 
 
 def _elsewhere(people: People) -> Flags:
     """Which touches were on another device than the order: of those who change it, ads' and all before the last."""
     last = np.zeros(len(people.owner), dtype=bool)
     last[people.ends - 1] = True
-    return people.cross_device[people.owner] & (~last | (people.channel == 0))
+    elsewhere: Flags = people.cross_device[people.owner] & (~last | (people.channel == 0))
+    return elsewhere
 
 
 def _says(rng: np.random.Generator, kind: Kind, people: People, clicked: Flags) -> Ints:
@@ -534,6 +539,28 @@ def _table(table: str, /, **columns: Any) -> pa.Table:
         for each in schema
     ]
     return pa.Table.from_arrays(held, schema=schema)
+
+
+def _conversions(people: People, order_ids: Sequence[str], persons: Sequence[str], bought: Bought) -> pa.Table:
+    at_ms, day = _moments(people.bought)
+    number = len(order_ids)
+    return _table(
+        "conversions",
+        conversion=[f"order_created#shopify:{each}" for each in order_ids],
+        type=["order_created"] * number,
+        source=["shopify"] * number,
+        action_source=np.array(list(SOURCES))[bought.source],
+        order_id=order_ids,
+        person=persons,
+        at_ms=at_ms,
+        day=day,
+        value=bought.value,
+        status=["sent"] * number,
+        clicked=bought.clicked,
+        match_keys=_match_keys(bought.clicked, bought.email, bought.phone),
+        market=np.array(list(MARKETS))[bought.market],
+        bucket=_buckets(persons),
+    )
 
 
 def _buckets(persons: Sequence[str]) -> list[int]:
@@ -721,7 +748,7 @@ def _ads(rng: np.random.Generator, crowds: Sequence[People]) -> pa.Table:
 
 
 def _attributed(people: People, matched: Floats, clicked: Flags, email: Flags, source: Ints, value: Ints) -> pa.Table:
-    """OpenAI's own: after a click within 30 days that it can match by reference or e-mail, after a view within a day."""
+    """OpenAI's own: within 30 days of a click that it can match, by reference or e-mail; within a day of a view."""
     known = clicked | (email & (matched < 0.6) & (source != 1))
     by_click = people.brought & ~people.view_only & known & (people.ad_age <= CLICK_DAYS)
     by_view = people.brought & people.view_only & known & (people.ad_age <= 1)
@@ -829,6 +856,21 @@ def _by_market(counts: Ints, day: Ints, market: Ints, value: Ints) -> pa.Table:
         market=np.tile(np.array(list(MARKETS), dtype=object), length),
         conversions=counts.ravel(),
         value=worth.ravel(),
+    )
+
+
+def _truth(people: People, bought: Bought, says: Ints, effects: Mapping[str, Effect]) -> Truth:
+    web = bought.source == 0
+    return Truth(
+        buyers=len(web),
+        asked=int(web.sum()),
+        by_channel=_count(np.where(people.brought, 0, people.heard)),
+        brought=int((people.brought & web).sum()),
+        clicked=int((bought.clicked & web).sum()),
+        would_name=_count_said(says[web]),
+        last_click=_count(people.last),
+        first_touch=_count(people.first),
+        effects=effects,
     )
 
 

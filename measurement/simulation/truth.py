@@ -21,7 +21,7 @@ class Effect:
     lift: float
     """Expected conversions with the ads over those without, minus one, where and when the test has the ads running."""
     extra: float
-    """Expected conversions that the ads added in the test: there, or in a holdout what its markets have lost."""
+    """Expected conversions that they added there."""
 
 
 @dataclass(frozen=True, slots=True)
