@@ -44,6 +44,8 @@ LEAST_LINKED: Final = 0.8
 """The share of the answers that must carry an order id for what joins them with clicks."""
 LEAST_RATE: Final = 0.01
 """The share of the orders of a kind (web, till, phone) that must have an answer for the kind to count as asked."""
+NOTABLE: Final = 0.1
+"""By how much, relative to the larger one, response rates may differ without a word on what that does."""
 NORMAL_95: Final = 1.959963984540054
 
 
@@ -243,10 +245,10 @@ def survey_of(buyers: Buyers) -> Survey:
         )
         for channel, count in sorted(said.items(), key=lambda each: (-each[1], each[0]))
     )
-    return Survey(buyers.asked, answered, shares, _notes(buyers, answered))
+    return Survey(buyers.asked, answered, shares, _notes(buyers, answered, is_adjusted=adjust))
 
 
-def _notes(buyers: Buyers, answered: int) -> tuple[str, ...]:
+def _notes(buyers: Buyers, answered: int, *, is_adjusted: bool) -> tuple[str, ...]:
     notes = [
         f"{answered:,} of {buyers.asked:,} buyers answered ({answered / buyers.asked:.0%}); what the others would have "
         "said is not known."
@@ -254,7 +256,11 @@ def _notes(buyers: Buyers, answered: int) -> tuple[str, ...]:
     clicked, others = ([part for part in buyers.parts if part.clicked is each] for each in (True, False))
     if clicked and others and buyers.linked:
         rates = [sum(p.answers for p in of) / sum(p.orders for p in of) for of in (clicked, others)]
-        notes.append(f"With a click {rates[0]:.0%} answered, without one {rates[1]:.0%}.")
+        note = f"With a click {rates[0]:.0%} answered, without one {rates[1]:.0%}"
+        if abs(rates[0] - rates[1]) > NOTABLE * max(rates):
+            note += "; the shares of the answers are shifted by that"
+            note += ", those of all buyers are corrected for it" if is_adjusted else ""
+        notes.append(f"{note}.")
     for source, orders in buyers.not_asked:
         notes.append(f"{orders:,} orders of the kind {source} are not asked: the shares say nothing of them.")
     if buyers.bare:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -198,6 +199,7 @@ def test_the_adjusted_share_lets_each_part_stand_for_its_buyers() -> None:
     assert after is not None
     assert after.value == pytest.approx(0.1 * 0.8 + 0.9 * 0.1)
     assert after.kind == "modelled"
+    assert any("50%" in note and "6%" in note and "corrected" in note for note in survey_of(known).notes)
 
 
 def test_the_adjusted_interval_by_hand() -> None:
@@ -378,6 +380,45 @@ def test_the_estimate_lies_in_its_interval_and_never_excludes_who_was_seen(
     assert found.total.value == pytest.approx(seen + found.unseen.value)
     assert found.total.high is not None
     assert found.total.high <= known.asked
+
+
+def test_the_interval_holds_where_that_of_the_unseen_alone_does_not() -> None:
+    # Given 20,000 shops of 3,000 buyers, 200 of them brought by ChatGPT, nearly all of whom are seen: nine of ten click
+    # visibly, nine of ten name it, nine of ten answer
+    rng = np.random.default_rng(1)
+    clicked = rng.binomial(200, 0.9, 20_000)
+    answered = rng.binomial(clicked, 0.9)
+    both = rng.binomial(answered, 0.9)
+    others = 3_000 - clicked
+    heard = rng.binomial(others, 0.9)
+    named = rng.binomial(200 - clicked, 0.9)
+    alone = rng.hypergeometric(named, others - named, heard)
+    enough = (both >= 7) & (alone >= 7)
+    rate, weight = both / answered, others / heard
+
+    # When the interval is on all without a click, as here, or on the unseen alone (Chao 1987)
+    hidden = alone * weight * (answered + 1) / (both + 1)
+    relative = (1 - rate / weight) / alone.clip(1) + (1 - rate) / both
+    spread = np.exp(dark_funnel.NORMAL_95 * np.sqrt(np.log1p(relative)))
+    truth = 200 - clicked
+    covers = (hidden / spread <= truth) & (truth <= hidden * spread)
+    unseen = (hidden - alone).clip(1e-9)
+    spread_of_unseen = np.exp(dark_funnel.NORMAL_95 * np.sqrt(np.log1p(hidden**2 * relative / unseen**2)))
+    low, high = alone + unseen / spread_of_unseen, alone + unseen * spread_of_unseen
+    covers_by_the_unseen = (low <= truth) & (truth <= high)
+
+    # Then this one covers 95 %, that one 89
+    assert covers[enough].mean() == pytest.approx(0.95, abs=0.01)
+    assert covers_by_the_unseen[enough].mean() == pytest.approx(0.89, abs=0.01)
+    # And that is what the estimator computes
+    for at in np.flatnonzero(enough)[:20]:
+        known = buyers(
+            (True, clicked[at], {"chatgpt": both[at], "email": answered[at] - both[at]}),
+            (False, others[at], {"chatgpt": alone[at], "email": heard[at] - alone[at]}),
+        )
+        total = unseen_of(known).total
+        assert total.value == pytest.approx(clicked[at] + max(hidden[at], alone[at]))
+        assert total.high == pytest.approx(clicked[at] + max(hidden[at] * spread[at], alone[at]))
 
 
 def test_the_unseen_of_tables() -> None:
