@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from measurement.tables import CHATGPT
 
 if TYPE_CHECKING:
+    from measurement.attribution import Attribution
     from measurement.dark_funnel import Survey, Unseen
     from measurement.estimate import Estimate
     from measurement.incrementality.results import Lift
@@ -84,10 +85,12 @@ def compare(
     survey: Survey | None = None,
     unseen: Unseen | None = None,
     lifts: Mapping[str, tuple[Lift, ...]] | None = None,
+    attribution: Attribution | None = None,
 ) -> tuple[Comparison, ...]:
     """Each estimate of a report beside the truth of the shop that it is about. What was refused is left out.
 
-    ``lifts``: the results by the test's name, one for each method.
+    ``lifts``: the results by the test's name, one for each method. Of ``attribution`` only the last click has a truth:
+    whose touch really came last, on any device and with or without consent. Its longest window is compared.
     """
     found: list[Comparison] = []
 
@@ -104,6 +107,13 @@ def compare(
         add("buyers with a ChatGPT ad on their way", unseen.total, truth.brought, share=False)
         seen = unseen.clicked + unseen.surveyed - unseen.both
         add("of these, seen by no layer", unseen.unseen, truth.brought - seen, share=False)
+    if attribution:
+        widest = max(each.window_days for each in attribution.credits)
+        for credit in attribution.credits:
+            place = (credit.model, credit.window_days, credit.channel, credit.campaign)
+            if place == ("last_click", widest, CHATGPT, None):
+                last = truth.last_click.get(CHATGPT, 0)
+                add(f"last click: {CHATGPT}, {widest} days", credit.conversions, last, share=False)
     for name, methods in (lifts or {}).items():
         for lift in methods:
             effect = truth.effects[name]

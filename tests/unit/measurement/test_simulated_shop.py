@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from measurement.attribution import Attribution, Credit
 from measurement.engine import arrow_schema
 from measurement.estimate import Estimate
 from measurement.incrementality.results import Lift
@@ -205,7 +206,7 @@ def test_a_shop_for_the_study_is_quick() -> None:
 def truth() -> Truth:
     return Truth(
         buyers=110, asked=100, by_channel={"chatgpt": 20, "email": 90}, brought=18, clicked=8,
-        would_name={"chatgpt": 10, "email": 90}, last_click={"email": 110}, first_touch={"email": 110},
+        would_name={"chatgpt": 10, "email": 90}, last_click={"email": 98, "chatgpt": 12}, first_touch={"email": 110},
         effects={"a test": Effect(0.1, 40.0)},
     )  # fmt: skip
 
@@ -217,6 +218,23 @@ def test_estimates_stand_beside_their_truth() -> None:
 
     assert [(each.truth, each.inside) for each in found] == [(0.1, True), (40.0, True)]
     assert found[0].distance == pytest.approx(0.02)
+
+
+def test_of_attribution_the_last_click_has_a_truth() -> None:
+    given = tuple(
+        Credit(model, days, channel, campaign, Estimate(count), Estimate(0))
+        for model, days, channel, campaign, count in (
+            ("last_click", 30, "chatgpt", None, 5),
+            ("last_click", 90, "chatgpt", None, 7),
+            ("last_click", 90, "chatgpt", "trial-kit", 3),
+            ("last_click", 90, "email", None, 9),
+            ("markov", 90, "chatgpt", None, 8),
+        )
+    )
+
+    (found,) = compare(truth(), attribution=Attribution("order_created", 110, 0, given))
+
+    assert (found.name, found.value, found.truth, found.inside) == ("last click: chatgpt, 90 days", 7, 12, None)
 
 
 def test_the_table_for_people() -> None:
