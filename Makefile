@@ -10,7 +10,7 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up script test fuzz bench bench-measurement simulate faults load coverage lint check fix build same deploy probe delete clean
+.PHONY: help setup demo up script test fuzz bench bench-measurement simulate faults load coverage lint check fix build same deploy probe delete clean study
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -46,6 +46,9 @@ faults: setup build/envs/faults/.made ## Deliveries while processes are killed a
 
 load: setup ## Rising rates of deliveries on the local AWS, latencies, and the books (RATES="10 20" SECONDS=10)
 	@$(RUN) tools.load $(if $(RATES),--rates $(RATES)) $(if $(SECONDS),--seconds $(SECONDS))
+
+study: setup ## How often the report's 95 % intervals cover the truth of simulated shops (SEEDS=200 FIRST=1)
+	@$(RUN) measurement.simulation.study --seeds $${SEEDS:-200} --first $${FIRST:-1}
 
 lint: setup build/envs/sam/.made build/envs/security/.made ## Format, lint, types, template, security
 	$(RUN) ruff format --check .
