@@ -1,0 +1,163 @@
+"""Histories whose lift is known, and what the tests of incrementality say about them.
+
+`make study` prints how often the intervals cover the truth and how often a test finds an effect where there is none.
+The histories are made here and share no code with the tests: sales of a market and day are random counts around a
+level with a trend, a week, a disturbance of the whole country and one of the market's own, which both fade slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp, expm1
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from measurement.incrementality import comparison, series
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """How sales come about. Spreads are standard deviations of logarithms."""
+
+    markets: int = 20
+    weeks_before: int = 12
+    weeks: int = 4
+    sales: float = 25.0
+    """A market's mean on a day."""
+    sizes: float = 0.8
+    """How much markets differ in size."""
+    trend: float = 0.1
+    """Growth in the logarithm over the whole history, drawn around 0 with this spread; the same for all markets."""
+    own_trends: float = 0.0
+    """The same, for each market its own."""
+    week: float = 0.2
+    """Spread of the weekdays."""
+    common: float = 0.08
+    own: float = 0.05
+    """Spread of the disturbance of all markets, and of each market's own."""
+    memory: float = 0.6
+    """Correlation of a disturbance with that of the day before."""
+    burst: float = 0.0
+    """Variance of a day's count beyond that of Poisson, as a share of the mean squared (negative binomial)."""
+    treated: int | None = None
+    """How many markets are treated; None: half of them."""
+    spans: tuple[tuple[int, int], ...] = ()
+    """On/off tests: the weeks of the history with ads, first and last, from 0."""
+
+
+GEO: Final[Mapping[str, World]] = MappingProxyType(
+    {
+        "twenty markets": World(),
+        "eight markets": World(markets=8, sales=60.0),
+        "fifty unequal markets": World(markets=50, sizes=1.2, sales=30.0, treated=15),
+        "few sales": World(markets=24, sales=3.0, burst=0.2),
+        "markets that drift apart": World(own_trends=0.25, own=0.08, memory=0.9),
+        "two treated of twelve": World(markets=12, treated=2, weeks_before=26),
+    }
+)
+"""Kinds of geo test: what is treated is drawn at random, as `relay plan` asks for."""
+
+ON_OFF: Final[Mapping[str, World]] = MappingProxyType(
+    {
+        "two weeks on, two off, three times": World(markets=1, sales=120.0, spans=((8, 9), (12, 13), (16, 17))),
+        "no memory": World(markets=1, sales=120.0, common=0.06, memory=0.0, spans=((8, 9), (12, 13), (16, 17))),
+        "long memory": World(markets=1, sales=200.0, common=0.1, memory=0.9, spans=((8, 9), (12, 13), (16, 17))),
+        "one switch": World(markets=1, sales=150.0, spans=((12, 15),)),
+        "few sales": World(markets=1, sales=20.0, burst=0.1, spans=((8, 9), (12, 13), (16, 17))),
+        "steep trend": World(markets=1, sales=120.0, trend=0.8, spans=((8, 11), (16, 19))),
+    }
+)
+"""Kinds of on/off test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a test says of a history, as a lift, and the truth."""
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    truth: float
+
+    @property
+    def covers(self) -> bool:
+        """Whether the 95 % interval holds the truth."""
+        return self.low <= self.truth <= self.high
+
+    @property
+    def finds(self) -> bool:
+        """Whether the test finds an effect at 5 %."""
+        return self.p_value <= 0.05
+
+
+def simulate(world: World, days: int, seed: int) -> Numbers:
+    """What each market is expected to sell on each day without ads, as logarithms: market × day."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.normal(0, world.sizes, world.markets) if world.markets > 1 else np.zeros(1)
+    level = np.log(world.sales) + sizes - world.sizes**2 / 2 * (world.markets > 1)
+    course = np.linspace(0, 1, days)
+    trend = rng.normal(0, world.trend) * course + rng.normal(0, world.own_trends, (world.markets, 1)) * course
+    week = np.tile(rng.normal(0, world.week, 7), days // 7 + 1)[:days]
+    common = _fading(rng, world, (1, days)) * world.common
+    own = _fading(rng, world, (world.markets, days)) * world.own * (world.markets > 1)
+    logs: Numbers = level[:, None] + trend + week + common + own
+    return logs
+
+
+def _fading(rng: np.random.Generator, world: World, shape: tuple[int, int]) -> Numbers:
+    """Disturbances with variance 1 and a memory, one row each."""
+    news = rng.normal(0, 1, shape)
+    made = np.empty(shape)
+    made[:, 0] = news[:, 0]
+    for day in range(1, shape[1]):
+        made[:, day] = world.memory * made[:, day - 1] + np.sqrt(1 - world.memory**2) * news[:, day]
+    return made
+
+
+def _counts(world: World, logs: Numbers, seed: int) -> Numbers:
+    rng = np.random.default_rng((seed, 1))
+    means = np.exp(logs)
+    if world.burst:
+        means = means * rng.gamma(1 / world.burst, world.burst, means.shape)
+    return rng.poisson(means).astype(np.float64)
+
+
+def geo_test(kind: str, seed: int, lift: float = 0.0) -> Outcome:
+    """A geo test of ads that add ``lift``, in one history of a kind of `GEO`, by difference in differences."""
+    world = GEO[kind]
+    start, length = world.weeks_before * 7, world.weeks * 7
+    logs = simulate(world, start + length, seed)
+    treated = np.zeros(world.markets, dtype=bool)
+    size = world.treated or world.markets // 2
+    treated[np.random.default_rng((seed, 2)).permutation(world.markets)[:size]] = True
+    during = np.arange(start, start + length)
+    logs[np.ix_(treated, during)] += np.log1p(lift)
+    sales = _counts(world, logs, seed)
+    found = comparison.compare(sales, treated, comparison.days_before(start, length), during).contrast
+    return Outcome(expm1(found.difference), expm1(found.low), _growth(found.high), found.p_value, lift)
+
+
+def on_off_test(kind: str, seed: int, lift: float = 0.0) -> Outcome:
+    """An on/off test of ads that add ``lift``, in one history of a kind of `ON_OFF`, by interrupted time series."""
+    world = ON_OFF[kind]
+    length = (world.spans[-1][1] + 3) * 7
+    logs = simulate(world, length, seed)
+    days = np.arange(length)
+    on = np.zeros(length, dtype=bool)
+    for first, last in world.spans:
+        on[first * 7 : (last + 1) * 7] = True
+    logs[:, on] += np.log1p(lift)
+    sales = np.maximum(_counts(world, logs, seed)[0], 0.5)
+    found = series.measure(sales, on, days)
+    return Outcome(expm1(found.value), expm1(found.low), expm1(found.high), found.p_value, lift)
+
+
+def _growth(logarithm: float) -> float:
+    return exp(min(logarithm, 700.0)) - 1
