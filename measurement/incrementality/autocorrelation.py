@@ -26,6 +26,9 @@ MEMORIES: Final = (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.87, 0.93, 0.97)
 STRENGTHS: Final = (0.05, 0.15, 0.4, 1.0, 2.5, 7.0, 25.0)
 """Variance of the disturbance over that of the noise."""
 
+CAUTION: Final = 0.5
+"""Before the data is seen a memory m counts as much as (1 - m) to the power of minus this: in doubt a longer one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -73,6 +76,7 @@ def fit(values: Numbers, columns: Numbers, days: npt.NDArray[np.int64], level: f
     # A memory of 0 is one candidate for all strengths; it counts as often as each other memory does.
     logs = np.array([each.likelihood for each in candidates])
     logs[0] += np.log(len(STRENGTHS))
+    logs -= CAUTION * np.log(1 - np.repeat(MEMORIES, [1] + [len(STRENGTHS)] * (len(MEMORIES) - 1)))
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     means = np.array([each.coefficients[0] for each in candidates])

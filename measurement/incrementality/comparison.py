@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from measurement.incrementality.permutation import Choices, Contrast, choices, contrast
+from measurement.incrementality.permutation import DRAWS, Choices, Contrast, choices, contrast
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -57,7 +57,9 @@ def big_enough(sales: Numbers, before: Days, during: Days) -> Flags:
     return enough
 
 
-def compare(sales: Numbers, treated: Flags, before: Days, during: Days, *, seed: int = 0) -> Comparison:
+def compare(
+    sales: Numbers, treated: Flags, before: Days, during: Days, *, seed: int = 0, draws: int = DRAWS
+) -> Comparison:
     """How much more sales grew in the treated markets than in the others, in logarithms.
 
     Each side must have a market that is `big_enough`.
@@ -66,7 +68,7 @@ def compare(sales: Numbers, treated: Flags, before: Days, during: Days, *, seed:
     held = sales[kept]
     changes = np.log(np.maximum(held[:, during].sum(axis=1), 0.5) / len(during)) - np.log(held[:, before].mean(axis=1))
     weights = precision(by_week(held, before))
-    tried = choices(treated[kept], seed=seed)
+    tried = choices(treated[kept], draws, seed)
     return Comparison(contrast(changes, weights, tried), changes, weights, kept, tried)
 
 
@@ -95,34 +97,3 @@ def precision(weekly: Numbers) -> Numbers:
             return equal
     weights: Numbers = fitted.mean() / fitted
     return weights
-
-
-@dataclass(frozen=True, slots=True)
-class Synthetic:
-    """A mixture of markets that went like the treated ones before the test."""
-
-    effect: float
-    """Logarithm of treated over synthetic in the test."""
-    misfit: float
-    """Root of the mean squared difference of a week before the test, as a share of the mean week (RMSPE)."""
-    shares: Numbers
-    """One for each market, not negative, in sum 1; 0 for the treated."""
-
-
-def mixture(weekly: Numbers, chosen: Flags) -> tuple[Numbers, float]:
-    """The weights of the markets that are not chosen, and the misfit. ``weekly``: market × week before the test.
-
-    Markets are compared by how they went: each week over the market's own mean, so that a large market can be made
-    of small ones.
-    """
-    target = weekly[chosen].sum(axis=0)
-    target = target / target.mean()
-    donors = weekly[~chosen]
-    donors = (donors / donors.mean(axis=1, keepdims=True)).T
-    # Weights that sum to one: one more equation that counts for more than all others.
-    heavy = 1e3
-    found, _ = nnls(np.vstack([donors, np.full(donors.shape[1], heavy)]), np.append(target, heavy))
-    found = found / found.sum()
-    shares = np.zeros(len(weekly))
-    shares[~chosen] = found
-    return shares, float(np.sqrt(np.mean((target - donors @ found) ** 2)))

@@ -16,7 +16,7 @@ Days = npt.NDArray[np.int64]
 WEEK: Final = 7
 YEAR: Final = 365.25
 LEAST_FOR_YEARLY: Final = 730
-"""Days of history from which terms of the year are in the regression; with less they would take any trend for theirs."""
+"""Days of history from which terms of the year are in the regression; with less they would take a trend for theirs."""
 
 
 def design(days: Days, on: Flags) -> Numbers:

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from measurement.incrementality import comparison, series
+from measurement.incrementality import comparison, series, synthetic
+from measurement.incrementality.permutation import Contrast
 
 Numbers = npt.NDArray[np.float64]
 
@@ -131,6 +132,18 @@ def _counts(world: World, logs: Numbers, seed: int) -> Numbers:
 
 def geo_test(kind: str, seed: int, lift: float = 0.0) -> Outcome:
     """A geo test of ads that add ``lift``, in one history of a kind of `GEO`, by difference in differences."""
+    sales, treated, before, during = _geo(kind, seed, lift)
+    return _outcome(comparison.compare(sales, treated, before, during).contrast, lift)
+
+
+def synthetic_test(kind: str, seed: int, lift: float = 0.0) -> Outcome:
+    """The same history by synthetic control; with 99 other choices of markets, so that many histories can be had."""
+    sales, treated, before, during = _geo(kind, seed, lift)
+    return _outcome(synthetic.synthesize(sales, treated, before, during, draws=99), lift)
+
+
+def _geo(kind: str, seed: int, lift: float) -> tuple[Numbers, npt.NDArray[np.bool_], comparison.Days, comparison.Days]:
+    """Sales, which markets are treated, the days before and those of the test."""
     world = GEO[kind]
     start, length = world.weeks_before * 7, world.weeks * 7
     logs = simulate(world, start + length, seed)
@@ -139,8 +152,10 @@ def geo_test(kind: str, seed: int, lift: float = 0.0) -> Outcome:
     treated[np.random.default_rng((seed, 2)).permutation(world.markets)[:size]] = True
     during = np.arange(start, start + length)
     logs[np.ix_(treated, during)] += np.log1p(lift)
-    sales = _counts(world, logs, seed)
-    found = comparison.compare(sales, treated, comparison.days_before(start, length), during).contrast
+    return _counts(world, logs, seed), treated, comparison.days_before(start, length), during
+
+
+def _outcome(found: Contrast, lift: float) -> Outcome:
     return Outcome(expm1(found.difference), expm1(found.low), _growth(found.high), found.p_value, lift)
 
 
