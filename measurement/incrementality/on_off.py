@@ -40,6 +40,8 @@ AFTERWARDS: Final = 8 * 7
 """Days after the last span that are looked at."""
 CARRY_OVER: Final = 7
 """Days after a switch that are left out once, to see whether it works at once."""
+SOME_SPEND: Final = 0.05
+"""Share of the mean spend in the test from which the ads are taken to have run on a day."""
 STANDS_OUT: Final = 4.0
 """Standard deviations from which a day is named."""
 
@@ -73,13 +75,25 @@ def interrupted_time_series(
 
 
 def span_of(held: panel.Panel, test: Test) -> tuple[int, int]:
-    """The first and the last position that are looked at."""
+    """The first and the last position that are looked at.
+
+    Ads that ran before the first span or run after the last one, as the spend tells, end the days without ads there.
+    """
     if not test.spans:
         return 0, held.length - 1
     begin = held.position(min(first for first, _ in test.spans))
     end = held.position(max(last for _, last in test.spans))
     reach = LONGEST if held.length >= series.LEAST_FOR_YEARLY else HISTORY
-    return max(0, begin - reach), max(0, min(held.length - 1, end + AFTERWARDS))
+    start, stop = max(0, begin - reach), max(0, min(held.length - 1, end + AFTERWARDS))
+    running = held.spend[max(0, begin) : end + 1]
+    if np.isnan(running).all():
+        return start, stop
+    spent = held.spend > SOME_SPEND * np.nanmean(running)
+    earlier, later = np.flatnonzero(spent[start : max(0, begin)]), np.flatnonzero(spent[end + 1 : stop + 1])
+    return (
+        start + int(earlier[-1]) + 1 if len(earlier) else start,
+        end + int(later[0]) if len(later) else stop,
+    )
 
 
 def _spend_of_ads(trial: OnOffTrial) -> float | None:
@@ -150,12 +164,10 @@ def _caveats(trial: OnOffTrial, found: Fit, design: Numbers, days: Days) -> list
         names = [str(held.day(int(position))) for position in trial.empty]
         caveats.append(f"{counted(len(names), 'day')} without a sale are left out: {panel.named(names)}.")
     spend = held.spend[trial.days]
-    if not np.isnan(spend[~on]).all() and np.nanmean(spend[~on]) > 0.05 * (
-        np.nanmean(spend[on]) if not np.isnan(spend[on]).all() else 0.0
-    ):
+    if not np.isnan(spend[on]).all() and (wrong := int((spend[~on] > SOME_SPEND * np.nanmean(spend[on])).sum())):
         caveats.append(
-            "There was spend on days without ads. The lift is that of the difference, if the days of the test are "
-            "right."
+            f"On {counted(wrong, 'day')} without ads, as the test has it, there was spend. If its days are right, the "
+            "lift is that of more ads over fewer."
         )
     return caveats + geo.mixed_sources(held, trial.days)
 

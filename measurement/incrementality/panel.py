@@ -167,7 +167,7 @@ def geo_trial(panel: Panel, test: Test) -> GeoTrial:
             "Let it run for two weeks at least.",
         )
     before = days_before(int(during[0]), len(during))
-    _has_before(panel, int(during[0]), what)
+    _has_before(panel, int(during[0]), int(during[0]), what)
     both = np.concatenate([before, during])
     _has_no_gap(panel, both, what)
     expected = panel.sales[:, before].mean(axis=1) * len(during)
@@ -209,7 +209,7 @@ def on_off_trial(panel: Panel, test: Test, first: int, last: int) -> OnOffTrial:
     """The test's days in the panel, of those from ``first`` to ``last``. Raises CannotSay, with the reason."""
     what = f'The on/off test "{test.name}"'
     running = _days_of(panel, test, what)
-    _has_before(panel, int(running[0]), what)
+    _has_before(panel, int(running[0]), int(running[0]) - first, what)
     days = np.arange(first, last + 1)
     _has_no_gap(panel, days, what)
     if (mean := float(panel.sales[0, days].mean())) < LEAST_A_DAY:
@@ -257,12 +257,12 @@ def _days_of(panel: Panel, test: Test, what: str) -> Days:
     return np.array(positions)
 
 
-def _has_before(panel: Panel, start: int, what: str) -> None:
-    if start < LEAST_BEFORE:
+def _has_before(panel: Panel, start: int, count: int, what: str) -> None:
+    if count < LEAST_BEFORE:
         raise CannotSay(
             what,
-            f"there are sales of {counted(start, 'day')} before it and {LEAST_BEFORE} are needed: without them nobody "
-            "knows what would have been",
+            f"there {'is' if count == 1 else 'are'} {counted(count, 'day')} with sales and without the test before it, "
+            f"and {LEAST_BEFORE} are needed: without them nobody knows what would have been",
             f"Give sales by day from {panel.day(start) - timedelta(days=8 * 7)} on, such as the shop's own export.",
         )
 
