@@ -57,9 +57,14 @@ def difference_in_differences(
     A market's change is the logarithm of its sales a day in the test over those of the weeks before; one pair of
     numbers a market, so that neither seasons nor memory from day to day make it surer than it is.
     """
-    _say(progress, f"{test.name}: comparing markets")
-    trial = geo_trial(panel.by_market(data, settings), test)
-    held = trial.panel
+    if progress:
+        progress(f"{test.name}: comparing markets")
+    return difference(panel.by_market(data, settings), test)
+
+
+def difference(held: panel.Panel, test: Test) -> Lift:
+    """The same of a panel by market."""
+    trial = geo_trial(held, test)
     found = comparison.compare(held.sales, trial.treated, trial.before, trial.during)
     shares = np.zeros(len(held.markets))
     shares[trial.kept] = found.weights
@@ -82,9 +87,14 @@ def synthetic_control(
     same is done for other choices of markets. Choices are compared by the effect alone: over the misfit before the
     test, as is also done, a lift is found less often (docs/incrementality.md).
     """
-    _say(progress, f"{test.name}: making synthetic markets")
-    trial = geo_trial(panel.by_market(data, settings), test)
-    held, what = trial.panel, f'The synthetic control of "{test.name}"'
+    if progress:
+        progress(f"{test.name}: making synthetic markets")
+    return synthetic(panel.by_market(data, settings), test)
+
+
+def synthetic(held: panel.Panel, test: Test) -> Lift:
+    """The same of a panel by market."""
+    trial, what = geo_trial(held, test), f'The synthetic control of "{test.name}"'
     weekly = comparison.by_week(held.sales, trial.before)[trial.kept]
     if weekly.shape[1] < LEAST_WEEKS:
         raise CannotSay(
@@ -270,8 +280,3 @@ def mixed_sources(held: panel.Panel, days: Days) -> list[str]:
         f"{counted(int(ledger.sum()), 'day')} (from {first} on) are counted from the ledger, the others from the "
         "table of sales. If one of them counts more than the other, that looks like an effect."
     ]
-
-
-def _say(progress: Callable[[str], None] | None, text: str) -> None:
-    if progress:
-        progress(text)

@@ -52,7 +52,11 @@ def interrupted_time_series(
     """How much more is sold on days with ads. Raises CannotSay: with the reason."""
     if progress:
         progress(f"{test.name}: comparing days")
-    held = panel.by_day(data, settings)
+    return compare(panel.by_day(data, settings), test)
+
+
+def compare(held: panel.Panel, test: Test) -> Lift:
+    """The same of a panel of all markets together."""
     first, last = span_of(held, test)
     trial = on_off_trial(held, test, first, last)
     sales = held.sales[0, trial.days]
@@ -162,7 +166,8 @@ def _caveats(trial: OnOffTrial, found: Fit, design: Numbers, days: Days) -> list
         )
     if len(trial.empty):
         names = [str(held.day(int(position))) for position in trial.empty]
-        caveats.append(f"{counted(len(names), 'day')} without a sale are left out: {panel.named(names)}.")
+        verb = "is" if len(names) == 1 else "are"
+        caveats.append(f"{counted(len(names), 'day')} without a sale {verb} left out: {panel.named(names)}.")
     spend = held.spend[trial.days]
     if not np.isnan(spend[on]).all() and (wrong := int((spend[~on] > SOME_SPEND * np.nanmean(spend[on])).sum())):
         caveats.append(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from measurement.incrementality.comparison import big_enough, days_before
+from measurement.incrementality.comparison import WEEK, big_enough, days_before
 from measurement.incrementality.permutation import LEVEL, smallest_p
 from measurement.problems import CannotSay
 from measurement.queries import markets as queries
@@ -35,7 +35,8 @@ LEAST_SALES: Final = 100
 LEAST_A_DAY: Final = 10.0
 """Conversions a day of an on/off test: the regression is of logarithms of days."""
 MOST_EMPTY: Final = 0.1
-"""Share of days without a sale that an on/off test leaves out; with more the data is taken to be incomplete."""
+"""Share of days without a sale that an on/off test leaves out; with more the data is taken to be incomplete. A weekday
+on which nothing is ever sold, as of a shop that closes on Sundays, is not counted."""
 GAP_DAYS: Final = 3
 GAP_DAYS_OF_MARKET: Final = 7
 GAP_SALES: Final = 20.0
@@ -219,10 +220,12 @@ def on_off_trial(panel: Panel, test: Test, first: int, last: int) -> OnOffTrial:
             "Test with a conversion that is more frequent, or compare markets in a geo test.",
         )
     sold = panel.sales[0, days] > 0
-    if (~sold).mean() > MOST_EMPTY:
+    weekdays = days % WEEK
+    opened = np.isin(weekdays, np.unique(weekdays[sold]))
+    if (~sold[opened]).mean() > MOST_EMPTY:
         raise CannotSay(
             what,
-            f"{counted(int((~sold).sum()), 'day')} of {len(days)} have no sale",
+            f"{int((~sold[opened]).sum())} of {counted(int(opened.sum()), 'day')} have no sale",
             "Give sales for every day, or leave out of the report what is not complete.",
         )
     days, empty = days[sold], days[~sold]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from measurement.engine import Data
+from measurement.incrementality.panel import ALL, Panel
 from measurement.settings import Settings, Test
 
 FIRST = date(2026, 3, 2)
@@ -71,3 +72,18 @@ def settings(*tests: Test, weeks: int = 20) -> Settings:
 
 def shop(sales: Mapping[str, Sequence[float]], **tables: list[dict[str, Any]]) -> Data:
     return Data.of({"sales": sold(sales), **tables})
+
+
+def by_market(sales: Mapping[str, Sequence[float]], spend: Sequence[float] | None = None, price: int = PRICE) -> Panel:
+    """What `panel.by_market` makes of such a shop."""
+    counts = np.array([sales[market] for market in sorted(sales)], dtype=np.float64)
+    days = counts.shape[1]
+    return Panel(
+        FIRST, tuple(sorted(sales)), counts, counts * price, counts if price else counts * 0,
+        np.full(days, np.nan) if spend is None else np.array(spend, dtype=np.float64), np.zeros(days, dtype=bool),
+    )  # fmt: skip
+
+
+def by_day(counts: Sequence[float], spend: Sequence[float] | None = None) -> Panel:
+    """What `panel.by_day` makes of it."""
+    return by_market({ALL: counts}, spend)
