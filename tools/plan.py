@@ -83,7 +83,7 @@ def show(found: Plan, settings: Settings, console: Console) -> None:
     console.print(f"Tests that {escape(settings.shop)} could run, the one that finds the smallest lift first.\n")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("test")
-    for heading in ("weeks", "treated", "control", f"found in {found.designs[0].power:.0%}", "tried in"):
+    for heading in ("weeks", "treated", "control", f"found in {found.designs[0].power:.0%}", "windows"):
         table.add_column(heading, justify="right")
     for lift in SHOWN:
         table.add_column(f"+{lift:.0%}", justify="right")
@@ -95,13 +95,14 @@ def show(found: Plan, settings: Settings, console: Console) -> None:
             str(len(design.treated) or "all"),
             str(len(design.control) or "-"),
             f"+{design.smallest_effect:.1%}" if isfinite(design.smallest_effect) else "nothing",
-            f"{design.windows} windows",
+            str(design.windows),
             *(f"{power[lift]:.0%}" if lift in power else "" for lift in SHOWN),
         )
     console.print(table)
     console.print(
         "\nThe lift in the fifth column is found (p ≤ 0.05) in that share of tests; the last columns are the share for "
-        "a given lift. A geo test compares markets and is the better evidence at the same figure.\n",
+        "a given lift. Windows: in how many places of the history the test was tried. A geo test compares markets and "
+        "is the better evidence at the same figure.\n",
         soft_wrap=True,
     )
     geo = next((design for design in found.designs if design.kind == "geo"), None)

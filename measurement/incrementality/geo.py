@@ -258,13 +258,14 @@ def _common_caveats(trial: GeoTrial, test: Test) -> list[str]:
     spent, earlier = held.spend[trial.during], held.spend[trial.before]
     sold = held.sales[:, trial.before].sum(axis=1)
     running = float(sold[~treated if test.ads == "off" else treated].sum() / sold.sum())
-    if not np.isnan(earlier).all() and not np.isnan(spent).all() and np.nanmean(earlier) > 0:
-        ratio = float(np.nanmean(spent) / np.nanmean(earlier) / running)
+    earlier = earlier[earlier > 0]
+    if len(earlier) and not np.isnan(spent).all():
+        ratio = float(np.nanmean(spent) / earlier.mean() / running)
         if abs(ratio - 1) > SHIFTED_SPEND:
             caveats.append(
-                f"Where the ads ran, the spend for each sale was {ratio:.2f} times that of all markets before the "
-                "test: the budget was not divided as the markets sell. The lift is that of this spend, not of the "
-                "former."
+                f"Where the ads ran, the spend for each sale was {ratio:.2f} times that of all markets on days with "
+                "ads before the test: the budget was not divided as the markets sell. The lift is that of this spend, "
+                "not of the former."
             )
     caveats += mixed_sources(held, np.concatenate([trial.before, trial.during]))
     return caveats

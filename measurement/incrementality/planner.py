@@ -333,9 +333,12 @@ def _verdict(whole: Panel, designs: Sequence[Design]) -> list[str]:
                 "upper bound only."
             )
         )
-    if few := sorted({design.weeks for design in designs if design.windows < FEW_WINDOWS}):
+    if few := [design for design in designs if design.windows < FEW_WINDOWS]:
+        kinds = {"geo": "a geo test", "on_off": "an on/off test"}
+        told = sorted({(kinds[design.kind], design.weeks) for design in few})
         notes.append(
-            f"For {' and '.join(map(str, few))} weeks the history has fewer than {FEW_WINDOWS} places to try a test "
-            "in, so that its power is known roughly only."
+            f"The history has fewer than {FEW_WINDOWS} places to try "
+            + " or ".join(f"{kind} of {counted(weeks, 'week')}" for kind, weeks in told)
+            + " in, so that its power is known roughly only."
         )
     return notes

@@ -145,8 +145,7 @@ def test_what_was_not_tried_is_said():
     said = " ".join(found.notes)
     assert "A geo test of 8 weeks was not tried: that takes 84 days of history by market" in said
     assert "A geo test of 1 week with 2 treated markets" not in said
-    assert "For 1 and 2 weeks the history has fewer than 4 places" not in said
-    assert "For 2 weeks the history has fewer than 4 places" in said
+    assert "fewer than 4 places to try a geo test of 2 weeks or an on/off test of 2 weeks in" in said
 
 
 def test_too_few_markets_and_sales_for_a_geo_test():

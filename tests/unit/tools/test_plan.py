@@ -26,8 +26,8 @@ def test_a_line_for_each_design_and_how_to_run_the_best():
     said = printed(GEO, ON_OFF, notes=("Spend [more].",))
 
     lines = [line.split() for line in said.splitlines()]
-    assert ["geo", "4", "2", "3", "+8.3%", "13", "windows", "30%", "91%"] in lines
-    assert ["on/off", "8", "all", "-", "nothing", "9", "windows", "0%"] in lines
+    assert ["geo", "4", "2", "3", "+8.3%", "13", "30%", "91%"] in lines
+    assert ["on/off", "8", "all", "-", "nothing", "9", "0%"] in lines
     assert 'markets = ["US-CA", "US-TX"]' in said
     assert "[[test]]" in said
     assert "Note: Spend [more]." in said
