@@ -15,6 +15,7 @@ from tools import (
     doctor,
     explain,
     lambda_event,
+    plan,
     platforms,
     posting,
     reconcile,
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("reconcile", "do shop, relay, OpenAI, GA4 and CRM agree? What is missing, and why", reconcile),
         ("snippet", "the pixel's code for your site, with the event ids that the relay uses", snippets),
         ("utm", "build and check the addresses of your ads; the channel group for GA4", utm),
+        ("plan", "which test of the ads' effect could you run, and how small an effect would it find?", plan),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from measurement.estimate import Estimate
 
@@ -49,6 +50,10 @@ class Design:
     power: float
     curve: tuple[tuple[float, float], ...]
     """Lift and power, by simulation on the user's own history."""
+    kind: Literal["geo", "on_off"] = "geo"
+    """An on/off test has no markets; the ads run in the first two of every four weeks."""
+    windows: int = 0
+    """In how many places of the history the test was tried; places that overlap are not news of their own."""
 
 
 @dataclass(frozen=True, slots=True)

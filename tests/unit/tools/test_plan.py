@@ -1,0 +1,74 @@
+"""``relay plan``: what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import io
+
+import pytest
+from rich.console import Console
+
+from measurement.incrementality.results import Design, Plan
+from tests.unit.measurement.selling import settings
+from tools import plan
+
+GEO = Design(4, ("US-CA", "US-TX"), ("US-NY", "US-WA", "US-OH"), 0.083, 0.8, ((0.05, 0.3), (0.1, 0.91)), windows=13)
+ON_OFF = Design(8, (), (), float("inf"), 0.8, ((0.05, 0.0),), "on_off", 9)
+
+
+def printed(*designs: Design, notes: tuple[str, ...] = ()) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    plan.show(Plan(designs, notes), settings(), console)
+    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+def test_a_line_for_each_design_and_how_to_run_the_best():
+    said = printed(GEO, ON_OFF, notes=("Spend [more].",))
+
+    lines = [line.split() for line in said.splitlines()]
+    assert ["geo", "4", "2", "3", "+8.3%", "13", "30%", "91%"] in lines
+    assert ["on/off", "8", "all", "-", "nothing", "9", "0%"] in lines
+    assert 'markets = ["US-CA", "US-TX"]' in said
+    assert "[[test]]" in said
+    assert "Note: Spend [more]." in said
+
+
+def test_without_a_geo_test_there_is_nothing_to_run_by_market():
+    assert "[[test]]" not in printed(ON_OFF)
+
+
+def test_a_folder_without_settings(tmp_path, capsys: pytest.CaptureFixture[str]):
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+
+    assert plan.run(parser.parse_args([str(tmp_path)])) == 1
+
+    assert "measurement.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--weeks", "2,x"], "'x' is not a whole number above 0"),
+        (["--treated", "0"], "'0' is not a whole number above 0"),
+        (["--power", "80"], "'80' is not a number between 0 and 1"),
+        (["--power", "often"], "'often' is not a number between 0 and 1"),
+    ],
+)
+def test_options_that_cannot_be(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]):
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+
+    with pytest.raises(SystemExit):
+        parser.parse_args(["folder", *arguments])
+
+    assert message in capsys.readouterr().err
+
+
+def test_options(tmp_path):
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+
+    options = parser.parse_args([str(tmp_path), "--weeks", "4,2,4", "--markets", "US-CA, US-NY", "--treated", "3"])
+
+    assert (options.weeks, options.markets, options.treated) == ((2, 4), ("US-CA", "US-NY"), 3)
