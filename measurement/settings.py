@@ -154,7 +154,7 @@ class _Reading:
             ("report", "conversion_type"), report.get("conversion_type", "order_created"), "Write the type of an event"
         )
         threshold = report.get("threshold", Decimal("0.02"))
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, Decimal)) or not 0 <= threshold < 1:
+        if not _is_number(threshold) or not 0 <= threshold < 1:
             self.bad(("report", "threshold"), "threshold is no share from 0 to below 1", "Write 0.02 for 2 %")
             threshold = 0
         rates = self._rates(currency)
@@ -282,12 +282,7 @@ class _Reading:
         for code, rate in self._table("rates").items():
             if code not in EXPONENTS:
                 self.bad(("rates", code), f"{code} is no ISO 4217 code that is in use", "Write it as EUR")
-            elif (
-                isinstance(rate, bool)
-                or not isinstance(rate, (int, Decimal))
-                or not rate > 0
-                or not Decimal(rate).is_finite()
-            ):
+            elif not _is_number(rate) or not rate > 0:
                 self.bad(
                     ("rates", code),
                     f"the rate of {code} is no number above 0",
@@ -402,6 +397,10 @@ class _Reading:
                 self.bad(("channels", pattern), f"{channel} is no channel", _near(channel))
             else:
                 yield (pattern if "/" in pattern else f"{pattern} / *"), channel
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, Decimal)) and not isinstance(value, bool) and Decimal(value).is_finite()
 
 
 def _near(channel: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from measurement.inputs.channels import channel, named
 from measurement.inputs.reading import Field, Row, Sheet, has_email, noted, sheets
 from measurement.settings import Input, Settings
-from measurement.tables import STAGES, UNKNOWN
+from measurement.tables import CHANNELS, STAGES, UNKNOWN
 
 _LINKS: Final = (
     Field("order_id", ("order id", "shopify order id", "transaction id"), "order", column=False, filled=False),
@@ -185,6 +185,8 @@ def _channel(row: Row, settings: Settings, sources: Words) -> str:
     said = row["source"]
     if not said:
         return UNKNOWN
+    if said in CHANNELS:
+        return str(said)
     plain = _plain(said)
     if plain not in sources.meant and plain not in _AMBIGUOUS and (name := named(said)) is not None:
         return name

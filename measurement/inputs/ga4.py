@@ -21,6 +21,7 @@ from measurement.inputs.channels import channel
 from measurement.inputs.reading import (
     NOON,
     NOTE,
+    REMOVED,
     Field,
     Format,
     Located,
@@ -52,6 +53,7 @@ _PLACE: Final = (
           "campaign", column=False, filled=False),
     Field("currency", ("currency",), "currency", column=False, filled=False),
 )  # fmt: skip
+_NAMES: Final = ("source_medium", "source", "medium", "campaign")
 _REVENUE: Final = ("purchase revenue", "total revenue", "revenue", "event value")
 
 SESSIONS: Final = (
@@ -96,7 +98,7 @@ def exploration(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping
 
     An exploration counts events, not visits with an event, so a step is never more than the visits of its row.
     """
-    for sheet in sheets(entry, settings, SESSIONS, totals=("day",), sums=True):
+    for sheet in sheets(entry, settings, SESSIONS, totals=("day", *_NAMES), sums=True):
         for row in sheet:
             _has_place(row)
             most = row["sessions"]
@@ -113,7 +115,7 @@ def exploration(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping
 
 def transactions(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """The same with the dimension Transaction ID: the orders that GA4 saw. The time is the day's noon."""
-    for sheet in sheets(entry, settings, TRANSACTIONS, totals=("day",)):
+    for sheet in sheets(entry, settings, TRANSACTIONS, totals=("order_id", "day", *_NAMES)):
         without = 0
         for row in sheet:
             _has_place(row)
@@ -193,7 +195,7 @@ class _Export:
 
     def _parameter(self, name: str, *values: str) -> str:
         kind = self.types["event_params"]
-        items, inner = ("event_params.list", "p.element") if kind.startswith("STRUCT") else ("event_params", "p")
+        items, inner = ("event_params", "p") if kind.endswith("[]") else ("event_params.list", "p.element")
         texts = [f"CAST({inner}.value.{value} AS VARCHAR)" for value in values if value in kind]
         found = f"list_filter({items}, lambda p: {inner}.key = {_quoted(name)})"
         return f"list_transform({found}, lambda p: COALESCE({', '.join(texts) or 'NULL'}))[1]"
@@ -263,15 +265,15 @@ class _Export:
             WITH known AS (
                 SELECT user_pseudo_id AS person,
                        {self._parameter("ga_session_id", "int_value", "string_value")} AS session,
-                       event_timestamp AS at, event_name AS name, {engaged} AS engaged,
+                       event_timestamp AS moment, event_name AS name, {engaged} AS engaged,
                        {place["source"]} AS source, {place["medium"]} AS medium, {place["campaign"]} AS campaign
                 FROM events WHERE user_pseudo_id IS NOT NULL)
-            SELECT person, MIN(at) AS first, BOOL_OR(COALESCE(engaged, '0') = '1') AS engaged,
+            SELECT person, MIN(moment) AS first, BOOL_OR(COALESCE(engaged, '0') = '1') AS engaged,
                    BOOL_OR(name IN ({self._steps("micro", MICRO)})) AS micro,
                    BOOL_OR(name IN ({self._steps("macro", MACRO)})) AS macro,
-                   ARG_MIN(source, at) FILTER (WHERE source IS NOT NULL) AS source,
-                   ARG_MIN(medium, at) FILTER (WHERE source IS NOT NULL) AS medium,
-                   ARG_MIN(campaign, at) FILTER (WHERE source IS NOT NULL) AS campaign
+                   ARG_MIN(source, moment) FILTER (WHERE source IS NOT NULL) AS source,
+                   ARG_MIN(medium, moment) FILTER (WHERE source IS NOT NULL) AS medium,
+                   ARG_MIN(campaign, moment) FILTER (WHERE source IS NOT NULL) AS campaign
             FROM known WHERE session IS NOT NULL GROUP BY person, session ORDER BY first, person
         """
         days: dict[tuple[date, str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
@@ -304,9 +306,7 @@ class _Export:
         if without:
             yield (
                 NOTE,
-                {
-                    "note": f"{self.label}: {counted(without, 'event')} without user_pseudo_id (no consent) make no visit."
-                },
+                {"note": f"{self.label}: {counted(without, 'event')} without user_pseudo_id: no consent, no visit."},
             )
 
     def purchases(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -321,12 +321,12 @@ class _Export:
         )
         query = f"""
             WITH bought AS (
-                SELECT {number} AS number, event_timestamp AS at, user_pseudo_id AS person, {value} AS value,
+                SELECT {number} AS number, event_timestamp AS moment, user_pseudo_id AS person, {value} AS value,
                        {self._parameter("currency", "string_value")} AS currency,
                        {place["source"]} AS source, {place["medium"]} AS medium, {place["campaign"]} AS campaign
                 FROM events WHERE event_name = 'purchase')
-            SELECT number, MIN(at), ARG_MIN(person, at), ARG_MIN(value, at), ARG_MIN(currency, at),
-                   ARG_MIN(source, at), ARG_MIN(medium, at), ARG_MIN(campaign, at), COUNT(*)
+            SELECT number, MIN(moment), ARG_MIN(person, moment), ARG_MIN(value, moment), ARG_MIN(currency, moment),
+                   ARG_MIN(source, moment), ARG_MIN(medium, moment), ARG_MIN(campaign, moment), COUNT(*)
             FROM bought GROUP BY number ORDER BY 2, 1
         """
         without = again = 0
@@ -377,7 +377,7 @@ def _name(text: str | None) -> str:
     """A campaign's name; `inputs.run` writes (none) for what is none."""
     if text is None or is_empty(text):
         return ""
-    return "(e-mail address)" if has_email(text) else " ".join(text.split())[:500]
+    return REMOVED if has_email(text) else " ".join(text.split())[:500]
 
 
 # The Data API ---------------------------------------------------------------------------------------------------------

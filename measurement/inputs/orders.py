@@ -141,7 +141,7 @@ def _shopify_why_not(row: Any, status: str) -> str | None:
 def orders_stripe(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """Stripe's payments export. The id is the charge's or the payment's, as `ids` says: id, intent or session."""
     ids = entry.options.get("ids", "id")
-    for sheet in sheets(entry, settings, STRIPE, presets={"currency": ""}):
+    for sheet in sheets(entry, settings, STRIPE):
         for row in sheet:
             status = row["status"].strip().casefold()
             if status not in _STRIPE_COUNTING and status not in _STRIPE_WHY_NOT:

@@ -42,6 +42,8 @@ NOTE: Final = "(note)"
 """In place of a table's name: the row is `{"note": …}`, a sentence for the person."""
 ALIAS: Final = "(alias)"
 """In place of a table's name: the row is `{"alias": "#1001", "order_id": "6184…"}`, two names of one order."""
+REMOVED: Final = "(e-mail address)"
+"""In place of a text that held one."""
 NOON: Final = time(12)
 
 OPTIONS: Final = frozenset(
@@ -55,12 +57,13 @@ _EMPTY: Final = frozenset({"", "--", "-", "(not set)", "null", "none", "nan", "n
 _EMAIL: Final = re.compile(r"[^\s@<>,;:\"'()]+@[^\s@<>,;:\"'()]+\.[^\s@<>,;:\"'().]{2,}")
 _ID: Final = re.compile(r"[\w.:/=#+~$-]{1,200}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ISO_DAY: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
-_LOCAL_DAY: Final = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})")
+_ISO_DAY: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)", re.ASCII)
+_LOCAL_DAY: Final = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})", re.ASCII)
 _MOMENT: Final = re.compile(
     r"(?P<day>\d{4}-\d\d-\d\d|\d{8}|\d{1,2}([./-])\d{1,2}\2\d{4}),?(?:[T ]+)"
     r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<part>\d{1,9}))?)?"
-    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d))?"
+    r"(?: ?(?P<half>[AaPp])\.?[Mm]\.?)?(?: ?(?P<zone>Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d))?",
+    re.ASCII,
 )
 _EPOCH: Final = {10: Decimal(1000), 13: Decimal(1), 16: Decimal("0.001")}
 _TRUE, _FALSE = frozenset({"true", "yes", "y", "1"}), frozenset({"false", "no", "n", "0"})
@@ -378,7 +381,7 @@ class Sheet:
     def _kept(self, name: str, value: str) -> str:
         if _EMAIL.search(value):
             self._removed[name] = self._removed.get(name, 0) + 1
-            return "(e-mail address)"
+            return REMOVED
         return value
 
     def _is_total(self, cells: Mapping[str, str], columns: Mapping[str, str]) -> bool:
@@ -423,7 +426,7 @@ class Sheet:
     def _choose_heading(self, heading: Sequence[str], line: int | None) -> None:
         lacking = self._lacking(heading)
         if lacking:
-            found = [each.strip()[:40] if not _EMAIL.search(each) else "(e-mail address)" for each in heading][:40]
+            found = [each.strip()[:40] if not _EMAIL.search(each) else REMOVED for each in heading][:40]
             said = "; ".join(self._expected(each, heading) for each in lacking)
             self.fail(
                 line,
@@ -913,7 +916,7 @@ def completed(table: Table, row: Mapping[str, Any], settings: Settings) -> dict[
                 raise Unreadable(f"{column.name} is empty", f"It says {column.about}: fill it")
             continue
         is_right = {
-            "text": isinstance(value, str) and bool(value),
+            "text": isinstance(value, str) and (bool(value) or not (column.choices or column.name in table.key)),
             "day": isinstance(value, date) and not isinstance(value, datetime),
             "flag": isinstance(value, bool),
         }.get(column.type, isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_AMOUNT)

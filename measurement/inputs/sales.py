@@ -19,7 +19,7 @@ SALES: Final = (
 
 def sales(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """A CSV of day, market, conversions, value, currency. A day without sales has a row with 0."""
-    for sheet in sheets(entry, settings, SALES, totals=("day",), sums=True):
+    for sheet in sheets(entry, settings, SALES, totals=("day", "market"), sums=True):
         for row in sheet:
             yield (
                 "sales",

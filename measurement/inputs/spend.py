@@ -53,7 +53,7 @@ def _meta(currencies: Iterable[str]) -> tuple[Field, ...]:
 def spend(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """A plain CSV: day, channel, campaign, impressions, clicks, spend, currency."""
     fixed = _fixed(entry)
-    for sheet in sheets(entry, settings, PLAIN, totals=("day",), sums=True):
+    for sheet in sheets(entry, settings, PLAIN, totals=("day", "channel", "campaign"), sums=True):
         for row in sheet:
             channel = fixed or named(row["channel"] or "")
             if channel is None:
@@ -69,7 +69,7 @@ def spend(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, 
 def google_ads(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """Google Ads' campaign report by day."""
     presets = {"thousands": "" if entry.options.get("decimal") == "," else ","}
-    for sheet in sheets(entry, settings, GOOGLE, presets=presets, totals=("day",), sums=True):
+    for sheet in sheets(entry, settings, GOOGLE, presets=presets, totals=("day", "campaign"), sums=True):
         for row in sheet:
             yield "ads", row.made(channel=_fixed(entry) or "google_ads", **_delivered(row))
         yield from noted(sheet)
@@ -80,7 +80,7 @@ def meta_ads(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[st
     from conversion_relay.money import EXPONENTS
 
     presets = {"thousands": "" if entry.options.get("decimal") == "," else ","}
-    for sheet in sheets(entry, settings, _meta(EXPONENTS), presets=presets, totals=("campaign",), sums=True):
+    for sheet in sheets(entry, settings, _meta(EXPONENTS), presets=presets, totals=("day", "campaign"), sums=True):
         for row in sheet:
             if row["until"] is not None and row["until"] != row["day"]:
                 row.bad("the row covers more than one day", "Export it with Breakdown > By time > Day")

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from measurement.inputs.reading import Field, Row, Sheet, counted, is_empty, noted, plain, sheets
+from measurement.inputs.reading import REMOVED, Field, Row, Sheet, counted, has_email, is_empty, noted, plain, sheets
 from measurement.settings import Input, Settings
 from measurement.tables import CHATGPT, UNKNOWN
 
@@ -128,6 +128,7 @@ class Meaning:
         """The answer as it is kept, and its channel."""
         found = self.own.get(plain(answer))
         if found is None:
+            is_free = is_free or answer == REMOVED or has_email(answer)
             found = (None if is_free else meant(answer)) or (FREE_TEXT, "other")
             if found[0] == BARE:
                 found = (BARE, self.bare)
@@ -150,7 +151,7 @@ class Meaning:
         free = self.counts[FREE_TEXT, "other"]
         if free > sum(self.counts.values()) // 10:
             yield (
-                f"{label}: {counted(free, 'answer')} fit no option and no pattern; counted as other, the text is not kept. "
+                f"{label}: {counted(free, 'answer')} fit no option and no pattern; counted as other, text not kept. "
                 "If they are options, name them under [input.options]."
             )
 
@@ -210,7 +211,7 @@ def _columns(sheet: Sheet, meaning: Meaning) -> Iterator[tuple[str, Mapping[str,
             if len(fitting) != 1:
                 sheet.fail(
                     1,
-                    f"{'no column' if not fitting else 'more than one column'} could be the question how they heard of you",
+                    f"{'no column' if not fitting else 'more than one column'} could be how people heard of you",
                     'Name its heading: question = "How did you first hear about us?"',
                 )
             column = fitting[0]
