@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from measurement.estimate import Estimate
 
@@ -41,6 +41,8 @@ class Agreement:
     both: dict[str, dict[str, int]]
     seen: dict[str, dict[str, int]]
     kappa: dict[str, dict[str, float | None]]
+    totals: dict[str, int] = field(default_factory=dict)
+    """Layers that give no orders, only totals: OpenAI's, such as ``openai click-through, 30 days by ad_event_time``."""
 
 
 @dataclass(frozen=True, slots=True)

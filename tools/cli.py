@@ -18,6 +18,7 @@ from tools import (
     platforms,
     posting,
     replay,
+    report,
     snippets,
     status,
     trial,
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("backfill", "fetch the last days from Shopify or Stripe, and record what the ledger lacks", backfill),
         ("snippet", "the pixel's code for your site, with the event ids that the relay uses", snippets),
         ("utm", "build and check the addresses of your ads; the channel group for GA4", utm),
+        ("report", "what did ChatGPT ads really do? Ledger, GA4, CRM, survey and spend, as one HTML file", report),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)
