@@ -20,6 +20,7 @@ from tools import (
     posting,
     reconcile,
     replay,
+    report,
     snippets,
     status,
     trial,
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("snippet", "the pixel's code for your site, with the event ids that the relay uses", snippets),
         ("utm", "build and check the addresses of your ads; the channel group for GA4", utm),
         ("plan", "which test of the ads' effect could you run, and how small an effect would it find?", plan),
+        ("report", "what did ChatGPT ads really do? Ledger, GA4, CRM, survey and spend, as one HTML file", report),
         ("platform", "are the files of custom platforms good, and where not?", platforms),
     ):
         command = commands.add_parser(name, help=help_text, description=module.__doc__)
