@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from measurement.inputs import crm, ga4, orders, sales, spend, survey_file, touches
+from measurement.inputs import crm, deliveries, ga4, ledger, openai, orders, sales, spend, survey_file, touches
 from measurement.inputs.reading import (
     ALIAS,
     NOTE,
@@ -42,7 +42,7 @@ from measurement.tables import TABLES, Table
 
 Importer = Callable[[Input, Settings], Iterable[tuple[str, Mapping[str, Any]]]]
 
-_MODULES: Final = (ga4, crm, survey_file, spend, touches, orders, sales)
+_MODULES: Final = (ledger, deliveries, openai, ga4, crm, survey_file, spend, touches, orders, sales)
 IMPORTERS: Final[Mapping[str, Importer]] = {
     kind: importer for module in _MODULES for kind, importer in module.IMPORTERS.items()
 }
