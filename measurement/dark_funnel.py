@@ -392,11 +392,13 @@ def unseen_of(buyers: Buyers) -> Unseen:
     alone = sum(part.said[CHATGPT] for part in others)
     if both < FEWEST_IN_BOTH or alone < FEWEST_IN_BOTH:
         found, where = (both, "with a click") if both < FEWEST_IN_BOTH else (alone, "without a click")
-        raise CannotSay(
-            what,
-            f"{found} buyers {where} name ChatGPT, and it takes at least {FEWEST_IN_BOTH}",
-            "Wait for more answers, or choose a longer period",
-        )
+        advice = "Wait for more answers, or choose a longer period"
+        if sum(part.said["ai_assistant"] for part in clicked) >= FEWEST_IN_BOTH:
+            advice = (
+                "Buyers with a click name an assistant's answer instead: if the survey has one option for ad and "
+                'answer, say that it means the ads, chatgpt = "chatgpt"'
+            )
+        raise CannotSay(what, f"{found} buyers {where} name ChatGPT, and it takes at least {FEWEST_IN_BOTH}", advice)
     parts = _alike(clicked)
     orders = sum(part.orders for part in parts)
     naming = sum(part.orders * part.said[CHATGPT] / part.answers for part in parts) / orders

@@ -286,27 +286,26 @@ def text(found: Study) -> str:
     """The tables."""
     lines: list[str] = []
     for total in found.pooled:
-        lines += ["", total.measure, _heading()]
+        lines += ["", total.measure, _heading(total.measure)]
         lines += [_line(each) for each in found.kinds if each.measure == total.measure]
         lines.append(_line(total))
     if found.biased:
-        lines += ["", f"{ANSWERS}, where those with a click answer more often (in no pooled figure)", _heading()]
+        lines += ["", f"{ANSWERS}, where those with a click answer more often (in no pooled figure)", _heading(ANSWERS)]
         lines += [_line(each) for each in found.biased]
     if found.stress:
         lines += ["", "Stress: each kind violates one assumption (in no pooled figure)"]
         for measure in dict.fromkeys(each.measure for each in found.stress):
-            lines += ["", measure, _heading()]
+            lines += ["", measure, _heading(measure)]
             for each in found.stress:
                 if each.measure == measure:
                     lines += [_line(each), f"    {STRESS[each.kind].stress}"]
     return "\n".join(lines[1:])
 
 
-def _heading() -> str:
-    return (
-        f"  {'kind':<38}{'runs':>6}{'refused':>9}{'coverage':>10}{'error':>7}{'too high':>10}{'too low':>9}"
-        f"{'bias':>9}{'width':>9}{'A/A':>7}{'error':>7}"
-    )
+def _heading(measure: str) -> str:
+    columns = f"  {'kind':<38}{'runs':>6}{'refused':>9}{'coverage':>10}{'error':>7}{'too high':>10}{'too low':>9}"
+    aa = f"{'A/A':>7}{'error':>7}" if measure in (GEO, ON_OFF) else ""
+    return f"{columns}{'bias':>9}{'width':>9}{aa}"
 
 
 def _line(each: Summary) -> str:

@@ -343,6 +343,7 @@ def test_parts_that_answer_at_other_rates_are_weighted() -> None:
         (buyers((True, 99, {"chatgpt": 9}), (False, 99, {"chatgpt": 9})), "18 answers can be linked"),
         (buyers((True, 99, {"chatgpt": 6, "email": 9}), (False, 99, {"chatgpt": 40})), "6 buyers with a click"),
         (buyers((False, 99, {"chatgpt": 40})), "0 buyers with a click"),
+        (buyers((True, 99, {"ai_assistant": 40})), "say that it means the ads"),
         (buyers((True, 99, {"chatgpt": 40})), "0 buyers without a click"),
         (buyers((True, 99, {"chatgpt": 40}), (False, 99, {"chatgpt": 6, "email": 9})), "6 buyers without a click"),
         (buyers((True, 90, {"chatgpt": 7, "email": 63}), (False, 99, {"chatgpt": 40})), "which cannot be"),

@@ -9,21 +9,21 @@ from measurement.simulation.study import ALL, ANSWERS, GEO, UNSEEN, Outcome, Tas
 
 
 def test_a_small_study_covers_the_truth() -> None:
-    # Given 25 shops each of a plain kind and of one in which those with a click answer far more often
+    # Given 20 shops each of a plain kind and of one in which those with a click answer far more often
     outcomes = [
         outcome
         for kind in ("short paths", "non-response")
-        for seed in range(study.TUNING_SEED, study.TUNING_SEED + 25)
+        for seed in range(study.TUNING_SEED, study.TUNING_SEED + 20)
         for outcome in study.shop(kind, seed, buyers=1_500)
     ]
 
     found = study.study(outcomes)
 
-    # With 50 runs of 95 % each, 86 % is three standard deviations away; a tenth of bias is six.
+    # With 40 runs of 95 % each, 85 % is three standard deviations away; a bias of 6 % is four.
     for each in found.pooled:
         if each.measure in (ALL, UNSEEN):
-            assert each.coverage >= 0.86, each
-            assert abs(each.bias) < 0.1, each
+            assert each.coverage >= 0.85, each
+            assert abs(each.bias) < 0.06, each
     # And the intervals are worth something: no wider than the estimate itself, of the unseen too
     assert all(each.width < 0.8 for each in found.pooled)
     # What adjusting is for: the raw share is far off where who answers depends on what is known.
@@ -37,7 +37,7 @@ def test_kinds_of_stress_err_the_way_they_say() -> None:
     for kind, way in ways.items():
         totals = [
             outcome
-            for seed in range(study.TUNING_SEED, study.TUNING_SEED + 6)
+            for seed in range(study.TUNING_SEED, study.TUNING_SEED + 4)
             for outcome in study.shop(kind, seed, buyers=1_500)
             if outcome.measure == UNSEEN
         ]
