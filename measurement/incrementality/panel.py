@@ -310,5 +310,5 @@ def named(things: Sequence[str]) -> str:
 
 
 def percent(share: float, sign: bool = False) -> str:
-    """`8.1 %`, or with a sign `+8.1 %`."""
-    return f"{share * 100:{'+' if sign else ''}.1f} %"
+    """`8.1 %`, or with a sign `+8.1 %`; never `-0.0 %`."""
+    return f"{round(share * 100, 1) + 0.0:{'+' if sign else ''}.1f} %"

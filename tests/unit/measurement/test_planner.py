@@ -23,8 +23,8 @@ def quick(data: Data, *tests: Trial, **options: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def twelve() -> Data:
-    """Twelve markets with 40 a day each for 30 weeks, at a spend of 1,000 a day."""
-    return shop(markets(12, 30, mean=40.0), ads=spent([100_000] * 210))
+    """Twelve markets with 40 a day each for 22 weeks, at a spend of 1,000 a day."""
+    return shop(markets(12, 22, mean=40.0), ads=spent([100_000] * 154))
 
 
 def test_designs_of_both_kinds_the_best_first(twelve: Data):
@@ -53,8 +53,10 @@ def test_more_weeks_find_smaller_effects(twelve: Data):
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_one_other_markets(twelve: Data):
-    assert quick(twelve, simulations=8) == quick(twelve, simulations=8)
-    assert quick(twelve, simulations=8, seed=1).designs[0].treated != quick(twelve, simulations=8).designs[0].treated
+    one, same, other = (quick(twelve, simulations=4, treated=6, seed=seed) for seed in (0, 0, 1))
+
+    assert one == same
+    assert {design.treated for design in one.designs} != {design.treated for design in other.designs}
 
 
 def test_a_lift_that_is_put_in_is_found_just_from_the_end_of_the_interval():
@@ -111,12 +113,12 @@ def test_a_market_that_is_not_there_is_said(twelve: Data):
 
 def test_a_test_in_the_history_is_no_place_to_try_one(twelve: Data):
     # Given a geo test in the weeks 12 to 15, and an on/off test in the last weeks
-    tests = Trial("Old", "geo", spans((12, 15)), ("US-00",)), Trial("Later", "on_off", spans((28, 29)))
+    tests = Trial("Old", "geo", spans((12, 15)), ("US-00",)), Trial("Later", "on_off", spans((20, 21)))
 
     free, taken = quick(twelve, treated=6), quick(twelve, *tests, treated=6)
 
     windows = {design.kind: design.windows for design in free.designs}
-    assert windows == {"geo": 23, "on_off": 23}
+    assert windows == {"geo": 15, "on_off": 15}
     assert {design.kind: design.windows for design in taken.designs} == {"geo": 5, "on_off": 5}
 
 
@@ -124,7 +126,7 @@ def test_what_the_ads_must_bring_is_compared_with_what_can_be_found(twelve: Data
     # Given sales of about 19,000 a day at a spend of 1,000: the ads pay from a lift of about 1,000 / 18,000
     said = " ".join(quick(twelve).notes)
 
-    assert "the ads pay for themselves, in sales, from a lift of 5.6 %" in said
+    assert "the ads pay for themselves, in sales, from a lift of 5.5 %" in said
     dear = shop(markets(12, 20), ads=spent([700_000] * 140))
     assert "it can tell" in " ".join(quick(dear, simulations=5).notes)
 
