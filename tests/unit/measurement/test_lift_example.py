@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import csv
-import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from measurement.incrementality import example, study
+from measurement.incrementality.results import Lift
 from tools.template import ROOT
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("example")
-    example.write(folder)
-    return folder, "\n\n".join(map(example.text, example.results()))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("example")
+    example.write(made)
+    return made
 
 
-def test_the_page_shows_what_is_printed(printed: tuple[Path, str]):
+@pytest.fixture(scope="module")
+def lifts() -> tuple[Lift, ...]:
+    return example.results()
+
+
+def test_the_page_shows_what_is_printed(lifts: tuple[Lift, ...]):
     page = (ROOT / "docs/incrementality.md").read_text(encoding="utf-8")
-    (block,) = (each for each in re.findall(r"```\n(.*?)```", page, re.DOTALL) if "  lift  " in each)
+    (block,) = (each for each in page.split("```")[1::2] if "  lift  " in each)
 
     lines = [line for line in block.splitlines() if line and line.strip() != "…"]
 
+    printed = "\n".join(map(example.text, lifts)).splitlines()
     assert len(lines) > 10
-    assert [line for line in lines if line not in printed[1].splitlines()] == []
+    assert [line for line in lines if line not in printed] == []
 
 
-def test_the_truth_is_in_all_three_intervals():
-    for lift in example.results():
+def test_the_truth_is_in_all_three_intervals(lifts: tuple[Lift, ...]):
+    for lift in lifts:
         assert lift.lift.low < example.LIFT < lift.lift.high
 
 
-def test_the_files_hold_the_history(printed: tuple[Path, str]):
-    folder, _ = printed
+def test_the_files_hold_the_history(folder: Path):
     settings = tomllib.loads((folder / "measurement.toml").read_text(encoding="utf-8"))
     with (folder / "sales.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -58,12 +63,19 @@ def test_the_command_writes_and_prints(tmp_path: Path, capsys: pytest.CaptureFix
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["measurement.toml", "sales.csv", "spend.csv"]
 
 
-def test_the_study_prints_a_line_for_each_method_and_kind(capsys: pytest.CaptureFixture[str]):
-    assert study.main(["--seeds", "1", "--first", "9000000"]) == 0
+def test_the_study_prints_a_line_for_each_method_and_kind(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    geo = {"eight markets": study.GEO["eight markets"]}
+    on_off = {"one switch": study.ON_OFF["one switch"]}
+    methods = [(name, geo if kinds is study.GEO else on_off, test) for name, kinds, test in study.METHODS]
+    monkeypatch.setattr(study, "METHODS", methods)
+
+    assert study.main(["--seeds", "2", "--first", "9000000"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 + 3 * len(study.GEO) + 2 * len(study.ON_OFF)
-    assert lines[3].startswith("difference in differences       twenty markets")
+    assert len(lines) == 3 + 5
+    assert lines[3].startswith("difference in differences       eight markets")
 
 
 def test_a_regression_over_market_days_is_too_sure():
