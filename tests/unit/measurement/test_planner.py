@@ -182,6 +182,23 @@ def test_neither_kind_can_be_planned():
         quick(shop(markets(3, 5)))
 
 
+def test_a_gap_in_the_history_is_no_place_to_plan_with():
+    one, whole = markets(8, 12), markets(8, 12)
+    one["US-03"][20:40] = 0
+    for counts in whole.values():
+        counts[20:40] = 0
+
+    assert "nothing was sold in US-03 from 2026-03-22 to 2026-04-10" in " ".join(quick(shop(one)).notes)
+    with pytest.raises(CannotSay, match="nothing was sold in all markets from 2026-03-22"):
+        quick(shop(whole))
+
+
+def test_a_long_history_is_tried_in_sixty_places_at_most():
+    found = quick(shop(markets(1, 130, mean=30.0)), weeks=(2,))
+
+    assert [(design.kind, design.windows) for design in found.designs] == [("on_off", 42)]
+
+
 def test_lifts_of_the_curve_are_what_was_asked_for(twelve: Data):
     found = quick(twelve, effects=(0.5, 0.05), simulations=10, treated=6)
 
