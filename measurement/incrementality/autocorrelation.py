@@ -2,7 +2,7 @@
 
 The error of a day is a disturbance that fades slowly (an AR(1) process, seen on the days that there are) and noise of
 that day alone (the counting noise of sales). How strong and how long the memory is, few weeks of data do not tell; to
-take the likeliest value for true makes intervals too short, as the usual robust errors do (Bertrand, Duflo and
+take the likeliest value for true leaves that out, and the usual robust errors are too short (Bertrand, Duflo and
 Mullainathan 2004; Kiefer and Vogelsang 2005). So all values are tried on a grid, each weighted by its restricted
 likelihood (Harville 1974), and the coefficient's distribution is the mixture of the Student distributions that they
 give. Its quantiles are the interval. `docs/incrementality.md` shows how often it covers the truth.
@@ -25,8 +25,8 @@ MEMORIES: Final = (0.0, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.87, 0.93, 0.97)
 """Correlation of a day's disturbance with that of the day before. Nearer to 1 it could not be told from a trend."""
 STRENGTHS: Final = (0.4, 1.0, 2.5, 7.0, 25.0)
 """Variance of the disturbance over that of the noise. A weaker one could not be told from none in a few months; with
-0.05 and 0.15 among them a test of an error with memory 0.6 found an effect where there was none in 5.9 of 100 cases
-instead of 5.5."""
+0.05 and 0.15 among them and no `CAUTION`, of 1,200 histories with memory 0.6 and no effect 6.2 % had one, instead of
+5.5 %."""
 
 CAUTION: Final = 0.5
 """Before the data is seen a memory m counts as much as (1 - m) to the power of minus this: in doubt a longer one."""

@@ -45,6 +45,10 @@ DOMINATES: Final = 0.4
 """Share of one market in the weight or the sales of its side from which it is said to decide the result."""
 SHIFTED_SPEND: Final = 0.2
 """By how much the spend per sale where the ads ran may differ from before the test without a word."""
+RETURN: Final = (
+    "The return takes every extra conversion to be worth as much as the mean one, and takes off neither the cost of "
+    "the goods nor what is sent back."
+)
 SALES_OF_A_DAY: Final = 10.0
 """The treated markets' sales on a mean day from which a picture shows days; with fewer it shows weeks."""
 
@@ -134,6 +138,7 @@ def _lift(method: str, trial: GeoTrial, test: Test, effect: Contrast, shares: Nu
     running = ~trial.treated if test.ads == "off" else trial.treated
     extra = added(float(held.sales[running][:, days].sum()), lift)
     iroas = returned(extra, held.worth(days, running), held.spent(days))
+    caveats = [*caveats, RETURN] if iroas else caveats
     return Lift(method, lift, extra, effect.p_value, iroas, _points(trial, shares), tuple(caveats))
 
 

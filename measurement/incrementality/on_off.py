@@ -74,7 +74,7 @@ def compare(held: panel.Panel, test: Test) -> Lift:
         found.p_value,
         iroas,
         _points(trial, found, design),
-        tuple(_caveats(trial, found, design, days)),
+        (*_caveats(trial, found, design, days), *([geo.RETURN] if iroas else [])),
     )
 
 

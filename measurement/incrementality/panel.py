@@ -170,7 +170,7 @@ def geo_trial(panel: Panel, test: Test) -> GeoTrial:
     before = days_before(int(during[0]), len(during))
     _has_before(panel, int(during[0]), int(during[0]), what)
     both = np.concatenate([before, during])
-    _has_no_gap(panel, both, what)
+    refuse_gap(panel, both, what)
     expected = panel.sales[:, before].mean(axis=1) * len(during)
     for side, name in ((treated, "the markets of the test"), (~treated, "the other markets")):
         if (due := float(expected[side].sum())) < LEAST_SALES:
@@ -212,7 +212,7 @@ def on_off_trial(panel: Panel, test: Test, first: int, last: int) -> OnOffTrial:
     running = _days_of(panel, test, what)
     _has_before(panel, int(running[0]), int(running[0]) - first, what)
     days = np.arange(first, last + 1)
-    _has_no_gap(panel, days, what)
+    refuse_gap(panel, days, what)
     if (mean := float(panel.sales[0, days].mean())) < LEAST_A_DAY:
         raise CannotSay(
             what,
@@ -270,7 +270,8 @@ def _has_before(panel: Panel, start: int, count: int, what: str) -> None:
         )
 
 
-def _has_no_gap(panel: Panel, days: Days, what: str) -> None:
+def refuse_gap(panel: Panel, days: Days, what: str) -> None:
+    """Raise CannotSay: nothing was sold for days, in all markets or in one, where much was to be expected."""
     whole = panel.sales[:, days].sum(axis=0)
     runs = [(ALL, *_longest_empty(whole), GAP_DAYS, float(whole.mean()))]
     runs += [
@@ -310,5 +311,5 @@ def named(things: Sequence[str]) -> str:
 
 
 def percent(share: float, sign: bool = False) -> str:
-    """`8.1 %`, or with a sign `+8.1 %`."""
-    return f"{share * 100:{'+' if sign else ''}.1f} %"
+    """`8.1 %`, or with a sign `+8.1 %`; never `-0.0 %`."""
+    return f"{round(share * 100, 1) + 0.0:{'+' if sign else ''}.1f} %"

@@ -51,6 +51,8 @@ DRAWS: Final = 999
 REALISTIC: Final = 0.2
 """A lift that is hardly ever seen. If no test can find a smaller one, that is said."""
 FEW_WINDOWS: Final = 4
+MOST_WINDOWS: Final = 60
+"""In how many places of a long history an on/off test is tried."""
 ON_WEEKS: Final = 2
 """Weeks with ads of an on/off test, and weeks without, in turn."""
 LATEST: Final = 28
@@ -138,6 +140,7 @@ def _geo_designs(
     notes: list[str],
 ) -> list[Design]:
     rng = np.random.default_rng(seed)
+    panel.refuse_gap(held, np.arange(held.length), "A geo test")
     designs = []
     for length in weeks:
         days = length * WEEK
@@ -250,6 +253,7 @@ def _on_off_designs(
             f"without one; it takes {LEAST_A_DAY:.0f} a day",
             "Use a conversion that is more frequent.",
         )
+    panel.refuse_gap(whole, np.arange(whole.length), "An on/off test")
     designs = []
     for length in weeks:
         days = length * WEEK
@@ -262,6 +266,7 @@ def _on_off_designs(
         ]
         if pattern.sum() < LEAST_ON or not starts:
             continue
+        starts = starts[:: -(-len(starts) // MOST_WINDOWS)]
         say(f"On/off test of {counted(length, 'week')}")
         ends: list[float] = []
         for start in starts:

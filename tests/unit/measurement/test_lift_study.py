@@ -14,7 +14,7 @@ from measurement.incrementality.study import GEO, ON_OFF, World
 @pytest.mark.parametrize("method", [study.geo_test, study.synthetic_test])
 def test_geo_tests_cover_the_truth(kind: str, method: object):
     # Given histories with a lift of 10 %, of seeds that the printed study does not use
-    count = 25 if method is study.geo_test else 4
+    count = 20 if method is study.geo_test else 4
 
     outcomes = [method(kind, 5_000_000 + seed, 0.1) for seed in range(count)]  # type: ignore[operator]
 
@@ -25,11 +25,11 @@ def test_geo_tests_cover_the_truth(kind: str, method: object):
 
 def test_without_an_effect_few_are_found():
     outcomes = [study.geo_test(kind, 6_000_000 + seed) for kind in GEO for seed in range(25)]
-    outcomes += [study.on_off_test(kind, 6_000_000 + seed) for kind in ON_OFF for seed in range(10)]
+    outcomes += [study.on_off_test(kind, 6_000_000 + seed) for kind in ON_OFF for seed in range(6)]
 
-    # Of 210 about 10 are found
-    assert 1 <= sum(outcome.finds for outcome in outcomes) <= 24
-    assert sum(outcome.covers for outcome in outcomes) >= 186
+    # Of 186 about 9 are found
+    assert 1 <= sum(outcome.finds for outcome in outcomes) <= 22
+    assert sum(outcome.covers for outcome in outcomes) >= 164
 
 
 def test_an_interval_that_leaves_out_0_is_an_effect_that_is_found():
@@ -45,15 +45,15 @@ def test_robust_errors_find_what_is_not_there():
     days = np.arange(19 * 7)
     on = (days >= 84) & (days < 112)
     robust = ours = 0
-    for seed in range(60):
+    for seed in range(40):
         sales = np.exp(study.simulate(world, len(days), 8_000_000 + seed)[0])
         columns = series.design(days, on)
         robust += sm.OLS(np.log(sales), columns).fit(cov_type="HAC", cov_kwds={"maxlags": 7}).pvalues[0] <= 0.05
         ours += series.measure(sales, on, days).p_value <= 0.05
 
     # Then the usual way is wrong every fourth time and more
-    assert robust >= 15
-    assert ours <= 9
+    assert robust >= 10
+    assert ours <= 7
 
 
 def test_a_history_is_the_same_for_the_same_seed_and_has_the_means_that_were_asked_for():
