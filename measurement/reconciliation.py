@@ -398,14 +398,18 @@ class _Found:
         self._explain_lacking(arrow, lacking)
 
     def _explain_lacking(self, arrow: Arrow, lacking: Counter[Place]) -> None:
-        """Why orders are not in the ledger, by what the log says of deliveries of that day and the next."""
+        """Why orders are not in the ledger, by what the log says of deliveries of that day and the next.
+
+        A reason for which the source of truth itself leaves orders out explains none that it counts.
+        """
+        applied = {(each["source"], each["why_not"]) for each in self._truth if not each["counts"]}
         losses: dict[tuple[date, str], Counter[tuple[str, str, str]]] = defaultdict(Counter)
         for each in self._received:
             outcome, reason = each["outcome"], each["reason"] or each["outcome"]
             is_loss = outcome in ("parked", "refused", "failed") or (
                 outcome == "ignored" and (reason in LOSING or reason.startswith("payment_"))
             )
-            if is_loss:
+            if is_loss and (each["source"], reason) not in applied:
                 kind = self._type_of(each["source"], each["type"])
                 losses[each["day"], each["source"]][kind, outcome, reason] += each["count"]
         for place in sorted(place for place, number in lacking.items() if number):
