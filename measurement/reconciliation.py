@@ -70,7 +70,7 @@ _ABOUT: Final = (
 _LAYERS: Final = {
     "ledger": "recorded", "dynamodb_export": "recorded", "relay_logs": "received", "shop_api": "truth",
 }  # fmt: skip
-"""Inputs that cover the period also where they have no row: of them nothing means none."""
+"""Inputs that cover the period also where they have no row: of them nothing means none. The shop's API is Shopify's."""
 
 _NAMED: Final = {
     "duplicate": "the same conversion again: orders come two to five times",
@@ -282,9 +282,11 @@ class _Found:
                 self._covers(stage, (day, each, kind)) for each, types in self._types.items() if kind in types
             ) or (kind == ALL and any(self._covers(stage, (day, each, ALL)) for each in self._types))
         if stage == "truth":
-            if kind != ALL and kind not in self._truth_types[source]:
+            is_listed = "truth" in self._expected and source == "shopify"
+            types = self._truth_types[source] | ({"order_created"} if is_listed else set())
+            if not types or (kind != ALL and kind not in types):
                 return False
-            if "truth" in self._expected:
+            if is_listed:
                 return True
             return any(
                 each["layer"] == "truth" and each["source"] == source and each["first"] <= day <= each["last"]
