@@ -70,7 +70,7 @@ _ABOUT: Final = (
 _LAYERS: Final = {
     "ledger": "recorded", "dynamodb_export": "recorded", "relay_logs": "received", "shop_api": "truth",
 }  # fmt: skip
-"""Inputs that cover the period also where they have no row: of them nothing means none."""
+"""Inputs that cover the period also where they have no row: of them nothing means none. The shop's API is Shopify's."""
 
 _NAMED: Final = {
     "duplicate": "the same conversion again: orders come two to five times",
@@ -282,9 +282,11 @@ class _Found:
                 self._covers(stage, (day, each, kind)) for each, types in self._types.items() if kind in types
             ) or (kind == ALL and any(self._covers(stage, (day, each, ALL)) for each in self._types))
         if stage == "truth":
-            if kind != ALL and kind not in self._truth_types[source]:
+            is_listed = "truth" in self._expected and source == "shopify"
+            types = self._truth_types[source] | ({"order_created"} if is_listed else set())
+            if not types or (kind != ALL and kind not in types):
                 return False
-            if "truth" in self._expected:
+            if is_listed:
                 return True
             return any(
                 each["layer"] == "truth" and each["source"] == source and each["first"] <= day <= each["last"]
@@ -398,14 +400,18 @@ class _Found:
         self._explain_lacking(arrow, lacking)
 
     def _explain_lacking(self, arrow: Arrow, lacking: Counter[Place]) -> None:
-        """Why orders are not in the ledger, by what the log says of deliveries of that day and the next."""
+        """Why orders are not in the ledger, by what the log says of deliveries of that day and the next.
+
+        A reason for which the source of truth itself leaves orders out explains none that it counts.
+        """
+        applied = {(each["source"], each["why_not"]) for each in self._truth if not each["counts"]}
         losses: dict[tuple[date, str], Counter[tuple[str, str, str]]] = defaultdict(Counter)
         for each in self._received:
             outcome, reason = each["outcome"], each["reason"] or each["outcome"]
             is_loss = outcome in ("parked", "refused", "failed") or (
                 outcome == "ignored" and (reason in LOSING or reason.startswith("payment_"))
             )
-            if is_loss:
+            if is_loss and (each["source"], reason) not in applied:
                 kind = self._type_of(each["source"], each["type"])
                 losses[each["day"], each["source"]][kind, outcome, reason] += each["count"]
         for place in sorted(place for place, number in lacking.items() if number):
