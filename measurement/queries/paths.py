@@ -14,7 +14,7 @@ touch's. A click after a view begins a contact of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -115,7 +115,7 @@ def contacts(t: Mapping[str, ir.Table], states: ir.Table, buyers: ir.Table, scop
     """
     found = _numbered(t, states, scope).join(buyers, "person")
     aged = found.select("number", "direct", "state", "node", "kind", "channel_number", age=found.sold_ms - found.at_ms)
-    return _contacts(aged.filter(aged.age >= 0, aged.age <= scope.longest_ms), ["number"])
+    return _contacts(aged.filter(aged.age >= 0, aged.age <= scope.longest_ms))
 
 
 def lost(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
@@ -125,7 +125,7 @@ def lost(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
     everyone = t["conversions"].filter(t["conversions"].type == scope.type)
     own = everyone.filter(everyone.person.notnull()).select("person")
     linked = everyone.drop("person").join(t["links"], "order_id").select("person")
-    touch = _numbered(t, states, scope).anti_join(together(own, linked, distinct=True), "person")
+    touch = _numbered(t, states, scope)
     people = (
         touch.group_by("person")
         .agg(
@@ -136,13 +136,16 @@ def lost(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
         )
         .filter(lambda p: p.day >= scope.first)
         .drop("day")
+        .anti_join(together(own, linked, distinct=True), "person")
+        # Numbers sort faster than identifiers do, and the paths of millions are sorted.
+        .mutate(number=lambda p: ibis.row_number().over(order_by=p.person).cast("int32"))
     )
     found = touch.drop("bucket", "day").join(people, "person")
     aged = found.select(
-        "person", "bucket", "direct", "state", "node", "kind", "channel_number",
+        "number", "bucket", "direct", "state", "node", "kind", "channel_number",
         age=found.end - found.at_ms, nearest=found.end - found.last_other,
     )  # fmt: skip
-    return _contacts(aged.filter(aged.age <= scope.longest_ms), ["person"], ["bucket", "nearest"])
+    return _contacts(aged.filter(aged.age <= scope.longest_ms), ["bucket", "nearest"])
 
 
 def _usable(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
@@ -168,13 +171,13 @@ def _numbered(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.T
     )
 
 
-def _contacts(touches: ir.Table, who: list[str], kept: list[str] | None = None) -> ir.Table:
-    """Touches become contacts, each with the one before it."""
+def _contacts(touches: ir.Table, kept: Sequence[str] = ()) -> ir.Table:
+    """Touches become contacts, each with the one before it; ``kept`` are columns that are the same on a whole path."""
 
     def path(table: ir.Table) -> ir.Window:
         # At the same instant, the one that says most is the last, as last click has it.
         order = [table.age.desc(), table.kind, table.state]
-        return ibis.window(group_by=[*who, "direct"], order_by=order)
+        return ibis.window(group_by=["number", "direct"], order_by=order)
 
     view = KINDS.index("view")
     seen = touches.mutate(
@@ -189,7 +192,7 @@ def _contacts(touches: ir.Table, who: list[str], kept: list[str] | None = None) 
     )
     first = seen.filter(~goes_on.fill_null(False))
     return first.select(
-        *who, *(kept or ()), "direct", "state", "node", "kind", "age",
+        "number", *kept, "direct", "state", "node", "kind", "age",
         before=first.age.lag().over(path(first)),
         before_node=first.node.lag().over(path(first)),
         newest=first.age.lead().over(path(first)).isnull(),
