@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -29,7 +30,7 @@ from conversion_relay.money import EXPONENTS, LARGEST_AMOUNT, currency_code
 from measurement.inputs.channels import NONE, campaign
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
-from measurement.tables import TABLES, Table, bucket
+from measurement.tables import TABLES, Column, Table, bucket
 
 Kind = Literal["text", "order", "person", "campaign", "currency", "day", "moment", "count", "money", "flag"]
 
@@ -267,6 +268,13 @@ class Sheet:
 
     def __post_init__(self) -> None:
         self.format = Format.of(self.entry, self.settings, **self.presets)
+        own = self.entry.options.get("columns", {})
+        names = [each.name for each in self.fields]
+        if not isinstance(own, Mapping):
+            _wrong(self.entry, self.settings, "columns is no section", "Write [input.columns] below the input")
+        if strange := [str(each) for each in own if each not in names]:
+            said = f"columns names {', '.join(strange)}"
+            _wrong(self.entry, self.settings, said, f"It may name {', '.join(names)}")
 
     def bad(self, line: int | None, reason: str, advice: str) -> None:
         """Remember a problem; raise all when they are too many."""
@@ -291,7 +299,9 @@ class Sheet:
                 left_out += 1
                 continue
             if self.sums:
-                mark = hashlib.blake2b("\x1f".join(cells.values()).encode(), digest_size=16).digest()
+                mark = hashlib.blake2b(
+                    "\x1f".join(cells.values()).encode("utf-8", "surrogatepass"), digest_size=16
+                ).digest()
                 if mark in seen:
                     again.append(line)
                     continue
@@ -379,7 +389,7 @@ class Sheet:
         raise AssertionError(each.kind)
 
     def _kept(self, name: str, value: str) -> str:
-        if _EMAIL.search(value):
+        if has_email(value):
             self._removed[name] = self._removed.get(name, 0) + 1
             return REMOVED
         return value
@@ -396,7 +406,7 @@ class Sheet:
 
     def _wanted(self, each: Field) -> tuple[str, ...]:
         own = self.entry.options.get("columns", {})
-        if isinstance(own, Mapping) and each.name in own:
+        if each.name in own:
             return (plain(str(own[each.name])),)
         return tuple(plain(spelling) for spelling in (*each.spellings, each.name))
 
@@ -409,37 +419,35 @@ class Sheet:
 
     def _lacking(self, heading: Iterable[str]) -> list[Field]:
         there = {plain(each) for each in heading}
-        return [each for each in self.fields if each.column and not there.intersection(self._wanted(each))]
-
-    def _take_heading(self, heading: Sequence[str], line: int | None) -> None:
         own = self.entry.options.get("columns", {})
-        if not isinstance(own, Mapping) or (strange := set(own) - {each.name for each in self.fields}):
-            names = ", ".join(each.name for each in self.fields)
-            said = (
-                f"columns names {', '.join(sorted(map(str, strange)))}"
-                if isinstance(own, Mapping)
-                else "columns is no table"
-            )
-            _wrong(self.entry, self.settings, said, f"It may name {names}")
-        self._choose_heading(heading, line)
+        return [
+            each
+            for each in self.fields
+            if (each.column or each.name in own) and not there.intersection(self._wanted(each))
+        ]
 
-    def _choose_heading(self, heading: Sequence[str], line: int | None) -> None:
+    def _take_heading(self, heading: Sequence[str], line: int | None) -> dict[str, int]:
+        """Remember the headings; at which place each stands. Raises BadInput: one that is needed is not there."""
         lacking = self._lacking(heading)
         if lacking:
-            found = [each.strip()[:40] if not _EMAIL.search(each) else REMOVED for each in heading][:40]
+            found = [REMOVED if has_email(each) else each.strip()[:40] for each in heading if each.strip()][:40]
             said = "; ".join(self._expected(each, heading) for each in lacking)
             self.fail(
                 line,
-                f"{said}. There are: {', '.join(each for each in found if each) or 'none'}",
+                f"{said}. There are: {', '.join(found) or 'none'}",
                 f"Export it with {'that column' if len(lacking) == 1 else 'those columns'}, or say in "
                 f'[input.columns] which it is: {lacking[0].name} = "its heading"',
             )
-        self.heading = {}
-        for each in heading:
-            name = plain(each)
-            if name and name in self.heading and any(name in self._wanted(one) for one in self.fields):
+        needed = {name for each in self.fields for name in self._wanted(each)}
+        places: dict[str, int] = {}
+        for at, each in enumerate(heading):
+            name = plain(each) or f"({at})"
+            if name in places and name in needed:
                 self.fail(line, f"two columns are called {each.strip()[:40]}", "Take one of them out")
-            self.heading.setdefault(name or f"({len(self.heading)})", each.strip())
+            if name not in places:
+                places[name] = at
+                self.heading[name] = each.strip()
+        return places
 
     def _expected(self, each: Field, heading: Sequence[str]) -> str:
         wanted = self._wanted(each)
@@ -482,44 +490,24 @@ class Sheet:
             self.fail(None, f"it cannot be read ({problem.strerror})", "Look at its rights")
 
     def _records(self, reader: Any, skipped: int) -> Iterator[tuple[int, dict[str, str]]]:
-        heading: list[str] | None = None
-        previous = 0
+        places: dict[str, int] | None = None
+        previous = width = 0
         for record in reader:
             line, previous = previous + 1, reader.line_num
-            if heading is None:
+            if places is None:
                 if line > skipped:
-                    heading = [each.strip() for each in record]
-                    self._take_heading(heading, line)
-                    names = list(self.heading)
-                    positions = self._positions(heading, names)
+                    places, width = self._take_heading(record, line), len(record)
                 continue
-            if not any(cell.strip() for cell in record) or (record[0].lstrip().startswith("#") and len(record) == 1):
+            if not any(cell.strip() for cell in record) or (len(record) == 1 and record[0].lstrip().startswith("#")):
                 continue
-            cells = {name: record[at].strip() if at < len(record) else "" for name, at in positions.items()}
-            if any(cell.strip() for cell in record[len(heading) :]):
-                if self.totals and "grand total" in (cell.strip().casefold() for cell in record):
-                    continue
-                self.bad(
-                    line,
-                    f"the row has {len(record)} cells, the heading {len(heading)}",
-                    "Look for a delimiter in a text without quotes",
-                )
+            if any(cell.strip() for cell in record[width:]):
+                if not (self.totals and "grand total" in (cell.strip().casefold() for cell in record)):
+                    reason = f"the row has {len(record)} cells, the heading {width}"
+                    self.bad(line, reason, "Look for a delimiter in a text without quotes")
                 continue
-            yield line, cells
-        if heading is None:
+            yield line, {name: record[at].strip() if at < len(record) else "" for name, at in places.items()}
+        if places is None:
             self._take_heading([], None)
-
-    @staticmethod
-    def _positions(heading: Sequence[str], names: Iterable[str]) -> dict[str, int]:
-        first: dict[str, int] = {}
-        unnamed = 0
-        for at, each in enumerate(heading):
-            name = plain(each)
-            if not name:
-                name = f"({len(first)})"
-                unnamed += 1
-            first.setdefault(name, at)
-        return {name: first[name] for name in names if name in first}
 
     def _layout(self, head: Sequence[str]) -> tuple[str, int]:
         """The delimiter, and how many lines stand before the heading."""
@@ -578,7 +566,7 @@ class Sheet:
                         self.fail(line, "it is no JSON", "Write one object a line")
                     if not isinstance(held, dict):
                         self.fail(line, "it is no JSON object", "Write one object a line")
-                    flat = {name: _written(value) for name, value in held.items()}
+                    flat = {_whole(name): _written(value) for name, value in held.items()}
                     if not names:
                         self._take_heading(list(flat), line)
                         names = list(flat)
@@ -608,6 +596,11 @@ class Sheet:
             if isinstance(problem, BadInput):
                 raise
             self.fail(None, f"it is no Parquet file that can be read ({type(problem).__name__})", "Export it anew")
+
+
+def _whole(name: str) -> str:
+    """A name without half characters, which JSON may hold and no message can."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _written(value: Any) -> str:
@@ -672,7 +665,7 @@ def shape(cell: str) -> str:
 
 def is_empty(cell: str) -> bool:
     """Whether a cell holds nothing, in one of the ways in which exports write that."""
-    return cell.strip().casefold() in _EMPTY
+    return len(cell) < 12 and cell.strip().casefold() in _EMPTY
 
 
 def counted(count: int, one: str) -> str:
@@ -688,6 +681,8 @@ def lines(numbers: Sequence[int]) -> str:
 
 def text(cell: str) -> str:
     """A text on one line, at most 500 characters. Raises Unreadable: it is no text."""
+    if cell.isascii() and cell.isprintable() and "  " not in cell:
+        return cell.strip()[:500]
     try:
         cell.encode()
     except UnicodeEncodeError:
@@ -697,7 +692,7 @@ def text(cell: str) -> str:
 
 def has_email(cell: str) -> bool:
     """Whether a text holds an e-mail address."""
-    return _EMAIL.search(cell) is not None
+    return "@" in cell and _EMAIL.search(cell) is not None
 
 
 def order_id(cell: str) -> str:
@@ -891,42 +886,54 @@ def minor_units(amount: Decimal, currency: str | None, settings: Settings) -> in
 # Rows of tables -------------------------------------------------------------------------------------------------------
 
 
+@cache
+def _checks(table: str) -> tuple[tuple[Column, type | None, frozenset[str], bool], ...]:
+    """For each column: its Python type (None: a whole number), its choices, whether it may be an empty text."""
+    kinds: dict[str, type] = {"text": str, "day": date, "flag": bool}
+    return tuple(
+        (each, kinds.get(each.type), frozenset(each.choices), not (each.choices or each.name in TABLES[table].key))
+        for each in TABLES[table].columns
+    )
+
+
 def completed(table: Table, row: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """A row with all its columns: day, campaign and bucket are filled in where they follow from others.
 
     Raises:
         Unreadable: a column is missing, or holds what it may not.
     """
-    done = dict(row)
-    names = {each.name for each in table.columns}
-    if strange := set(done) - names:
-        raise Unreadable(
-            f"{table.name} has no column {', '.join(sorted(strange))}", "This is a mistake of the importer"
-        )
-    if "day" in names and done.get("day") is None and isinstance(at_ms := done.get("at_ms"), int):
-        done["day"] = day_of(at_ms, settings.time_zone)
-    if "campaign" in names:
-        done["campaign"] = campaign(done.get("campaign"))
-    if "bucket" in names and done.get("bucket") is None:
-        done["bucket"] = bucket(str(done.get("person") or done.get("conversion")))
-    for column in table.columns:
-        value = done.setdefault(column.name, None)
+    given = dict(row)
+    checks = _checks(table.name)
+    done: dict[str, Any] = {}
+    for column, kind, choices, may_be_blank in checks:
+        name = column.name
+        value = given.pop(name, None)
+        if name == "campaign":
+            value = campaign(value)
+        elif value is None and name == "day" and isinstance(at_ms := done.get("at_ms"), int):
+            value = day_of(at_ms, settings.time_zone)
+        elif value is None and name == "bucket":
+            value = bucket(str(done.get("person") or done.get("conversion")))
+        done[name] = value
         if value is None:
             if column.required:
-                raise Unreadable(f"{column.name} is empty", f"It says {column.about}: fill it")
-            continue
-        is_right = {
-            "text": isinstance(value, str) and (bool(value) or not (column.choices or column.name in table.key)),
-            "day": isinstance(value, date) and not isinstance(value, datetime),
-            "flag": isinstance(value, bool),
-        }.get(column.type, isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_AMOUNT)
-        if not is_right:
-            raise Unreadable(f"{column.name} is no {column.type} that can be used", f"It says {column.about}")
-        if column.choices and value not in column.choices:
-            raise Unreadable(f"{column.name} is none of {', '.join(column.choices)}", f"It says {column.about}")
-        if isinstance(value, str) and has_email(value):
-            raise Unreadable(f"{column.name} holds an e-mail address", "No table does: take it out")
+                raise Unreadable(f"{name} is empty", f"It says {column.about}: fill it")
+        elif kind is None:
+            if type(value) is not int or not 0 <= value <= LARGEST_AMOUNT:
+                raise _unfit(column)
+        elif type(value) is not kind or (value == "" and not may_be_blank):
+            raise _unfit(column)
+        elif choices and value not in choices:
+            raise Unreadable(f"{name} is none of {', '.join(column.choices)}", f"It says {column.about}")
+        elif kind is str and has_email(str(value)):
+            raise Unreadable(f"{name} holds an e-mail address", "No table does: take it out")
+    if given:
+        raise Unreadable(f"{table.name} has no column {', '.join(sorted(given))}", "This is a mistake of the importer")
     return done
+
+
+def _unfit(column: Column) -> Unreadable:
+    return Unreadable(f"{column.name} is no {column.type} that can be used", f"It says {column.about}")
 
 
 __all__ = [

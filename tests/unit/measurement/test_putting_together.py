@@ -97,7 +97,8 @@ def test_a_conversion_of_a_later_export_takes_the_place_of_the_earlier(
     def ledger(given: Input, _: Settings) -> Iterator[tuple[str, Mapping[str, Any]]]:
         row = {
             "conversion": "order_created#shopify:1", "type": "order_created", "source": "shopify",
-            "action_source": "web", "at_ms": 1_788_356_470_000, "clicked": True, "match_keys": "", "status": given.options["status"],
+            "action_source": "web", "at_ms": 1_788_356_470_000, "clicked": True, "match_keys": "",
+            "status": given.options["status"],
         }  # fmt: skip
         yield "conversions", row
 

@@ -162,6 +162,8 @@ def test_a_column_may_be_named_in_the_settings(tmp_path: Path) -> None:
         ("x", "a.xlsx", {}, "a.xlsx: xlsx is not read. Save it as CSV UTF-8 (comma delimited)."),
         ("x", "a.parquet", {}, "a.parquet: it is no Parquet file that can be read (ArrowInvalid). Export it anew."),
         ("{", "a.jsonl", {}, "a.jsonl:1: it is no JSON. Write one object a line."),
+        ('{"\\ud800": 1}', "a.jsonl", {}, "a.jsonl:1: there is no column for day"),
+        ('{"day": "2026-09-02", "channel": "\\ud800", "spend": 1}', "a.jsonl", {}, "column channel: it holds half a"),
         ("[1]", "a.jsonl", {}, "a.jsonl:1: it is no JSON object. Write one object a line."),
         ("", "a.jsonl", {}, "a.jsonl: there is no column for day"),
         (b"\xff", "a.jsonl", {}, "a.jsonl: it is not in utf-8. Write JSON in UTF-8."),
