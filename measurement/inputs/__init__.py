@@ -111,7 +111,7 @@ class _Gathered:
     settings: Settings
     notes: list[str] = field(default_factory=list)
     pending: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    files: dict[str, int] = field(default_factory=dict)
+    files: dict[tuple[str, int], int] = field(default_factory=dict)
     sets: dict[str, int] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
@@ -163,7 +163,7 @@ class _Gathered:
             if len(problems) >= 20:
                 raise BadRows(problems, stopped=True) from None
             return
-        mark = self.files.setdefault(where, len(self.files))
+        mark = self.files.setdefault((where, entry.line), len(self.files))
         adds = entry.options.get("sum") is True and name in SUMMED
         done["_set"] = self.sets.setdefault(name, mark) if adds else mark
         self.sets.setdefault(name, mark)
@@ -281,7 +281,7 @@ class _Gathered:
         self._note_dropped(table, "it counts once", held, "_file, _line")
 
     def _contradiction(self, table: Table, found: list[list[list[int]]]) -> None:
-        names = {mark: name for name, mark in self.files.items()}
+        names = {mark: name for (name, _), mark in self.files.items()}
         problems = []
         for places in found:
             (file, line), (other, other_line) = places[0], places[-1]
@@ -299,7 +299,7 @@ class _Gathered:
         raise problems[0] if len(problems) == 1 else BadRows(problems, stopped=len(problems) >= 20)
 
     def _note_dropped(self, table: Table, rule: str, held: str, order: str) -> None:
-        names = {mark: name for name, mark in self.files.items()}
+        names = {mark: name for (name, _), mark in self.files.items()}
         key = ", ".join(table.key)
         found = self.connection.execute(
             f"SELECT _file, COUNT(*), LIST(_line ORDER BY _line)[1:6] FROM (SELECT _file, _line, "

@@ -230,7 +230,7 @@ def paths(entry: Input, settings: Settings) -> list[tuple[str, Path]]:
             _wrong(entry, settings, f"there is no file {name}", "Correct the name, or take the input out")
         else:
             found.append((name, path))
-    return found
+    return list({path.resolve(): (label, path) for label, path in reversed(found)}.values())[::-1]
 
 
 def _label(path: Path, folder: Path) -> str:
@@ -257,6 +257,8 @@ class Sheet:
     presets: Mapping[str, str] = field(default_factory=dict)
     totals: tuple[str, ...] = ()
     """Fields that are all empty in a row of totals; such rows, and those that say Total, are left out."""
+    one_of: tuple[str, ...] = ()
+    """Fields of which the file must have one, though none of them alone is needed."""
     sums: bool = False
     """Rows of the same key are added up later, so a line that is there twice has to be dropped here."""
     notes: list[str] = field(default_factory=list)
@@ -265,6 +267,7 @@ class Sheet:
     heading: dict[str, str] = field(init=False, default_factory=dict)
     """The file's headings by `plain`, as they are written."""
     _removed: dict[str, int] = field(init=False, default_factory=dict)
+    _totals: list[dict[str, str]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.format = Format.of(self.entry, self.settings, **self.presets)
@@ -289,14 +292,14 @@ class Sheet:
     def __iter__(self) -> Iterator[Row]:
         seen: dict[bytes, int] = {}
         again: list[int] = []
-        left_out = count = 0
+        count = 0
         columns: dict[str, str] = {}
         for line, cells in self._cells():
             if not count:
                 columns = {each.name: heading for each in self.fields if (heading := self._column(each)) is not None}
             count += 1
             if self.totals and self._is_total(cells, columns):
-                left_out += 1
+                self._totals.append(cells)
                 continue
             if self.sums:
                 mark = hashlib.blake2b(
@@ -309,8 +312,8 @@ class Sheet:
             row = self._row(line, cells, columns)
             if row is not None:
                 yield row
-        if left_out:
-            self.notes.append(f"{self.label}: {counted(left_out, 'row')} of totals left out.")
+        if self._totals:
+            self.notes.append(f"{self.label}: {counted(len(self._totals), 'row')} of totals left out.")
         if again:
             self.notes.append(
                 f"{self.label}: {counted(len(again), 'row')} dropped that repeat an earlier one word for word "
@@ -352,6 +355,16 @@ class Sheet:
                 except Unreadable as problem:
                     self.bad(line, f"column {self.heading[heading]}: {problem.reason}", problem.advice)
         return None if len(self.problems) > before else Row(line, values, cells, self)
+
+    def total(self, name: str) -> int | None:
+        """What the file's only row of totals says of a count; None: there is none, or more than one."""
+        heading = next((self._column(each) for each in self.fields if each.name == name), None)
+        if len(self._totals) != 1 or heading is None:
+            return None
+        try:
+            return whole(self._totals[0][heading], self.format)
+        except Unreadable:
+            return None
 
     def money(self, cell: str, currency: str | None) -> int:
         """A cell as minor units of the report's currency. Raises Unreadable."""
@@ -447,6 +460,13 @@ class Sheet:
             if name not in places:
                 places[name] = at
                 self.heading[name] = each.strip()
+        if self.one_of and not any(self._column(each) for each in self.fields if each.name in self.one_of):
+            said = " or ".join(
+                f"{each.name} ({', '.join(each.spellings[:2])})" for each in self.fields if each.name in self.one_of
+            )
+            self.fail(
+                line, f"there is no column for {said}", "Export it with one of them, or name it in [input.columns]"
+            )
         return places
 
     def _expected(self, each: Field, heading: Sequence[str]) -> str:
@@ -632,11 +652,12 @@ def sheets(
     *,
     presets: Mapping[str, str] | None = None,
     totals: tuple[str, ...] = (),
+    one_of: tuple[str, ...] = (),
     sums: bool = False,
 ) -> Iterator[Sheet]:
     """Every file of an input."""
     for label, path in paths(entry, settings):
-        yield Sheet(entry, settings, label, path, fields, presets or {}, totals, sums)
+        yield Sheet(entry, settings, label, path, fields, presets or {}, totals, one_of, sums)
 
 
 def noted(sheet: Sheet) -> Iterator[tuple[str, Mapping[str, Any]]]:

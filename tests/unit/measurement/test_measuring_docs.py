@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from measurement.inputs import IMPORTERS, crm, ga4, orders, reading, sales, spend, starter, survey_file, touches
+from measurement.inputs import IMPORTERS, crm, ga4, orders, reading, sales, spend, survey_file, touches
 from measurement.settings import _REPORT, _TEST, load
 from measurement.tables_page import page
 from tests.unit.measurement.importing import entry, imported

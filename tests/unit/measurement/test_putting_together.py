@@ -1,6 +1,7 @@
 """Several inputs for one table: what is added up, what counts once, what contradicts, and what is left as it was."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,12 @@ def test_exports_that_overlap_with_other_numbers_contradict(tmp_path: Path) -> N
     )
     assert first.endswith("say sum = true in the second.")
     assert not list((tmp_path / "workspace").iterdir())
+
+
+def test_a_file_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    written(tmp_path, a=SEPTEMBER)
+    rows, _ = imported(tmp_path, entry("spend", file="a.csv"), replace(entry("spend", file="a.csv"), line=20))
+    assert spends(rows) == {date(2026, 9, 1): 350, date(2026, 9, 2): 700}
 
 
 def test_two_accounts_are_added_up_where_the_settings_say_so(tmp_path: Path) -> None:
