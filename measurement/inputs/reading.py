@@ -520,12 +520,15 @@ class Sheet:
                 continue
             if not any(cell.strip() for cell in record) or (len(record) == 1 and record[0].lstrip().startswith("#")):
                 continue
-            if any(cell.strip() for cell in record[width:]):
-                if not (self.totals and "grand total" in (cell.strip().casefold() for cell in record)):
-                    reason = f"the row has {len(record)} cells, the heading {width}"
-                    self.bad(line, reason, "Look for a delimiter in a text without quotes")
+            cells = {name: record[at].strip() if at < len(record) else "" for name, at in places.items()}
+            beyond = " ".join(record[width:]).strip()
+            if self.totals and beyond.casefold() == "grand total":  # GA4 writes it behind the last column
+                cells["(beyond)"] = beyond
+            elif beyond:
+                reason = f"the row has {len(record)} cells, the heading {width}"
+                self.bad(line, reason, "Look for a delimiter in a text without quotes")
                 continue
-            yield line, {name: record[at].strip() if at < len(record) else "" for name, at in places.items()}
+            yield line, cells
         if places is None:
             self._take_heading([], None)
 
