@@ -1,7 +1,7 @@
 """Files, AWS and APIs become the tables of a workspace: every input of the settings, checked, put together, written.
 
-An importer yields rows as ``(table, row)``. Two names stand for no table: `reading.NOTE`, ``{"note": sentence}``, and
-`reading.ALIAS`, ``{"alias": "#1001", "order_id": "6184…"}``, by which other inputs may call an order.
+An importer yields rows as ``(table, row)``. Two names stand for no table: `rows.NOTE`, ``{"note": sentence}``, and
+`rows.ALIAS`, ``{"alias": "#1001", "order_id": "6184…"}``, by which other inputs may call an order.
 
 Rows of several inputs for one table are put together so:
 
@@ -19,23 +19,16 @@ How many rows were dropped so is said in a note.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from measurement.inputs import crm, ga4, orders, sales, spend, survey_file, touches
-from measurement.inputs.reading import (
-    ALIAS,
-    NOTE,
-    BadRows,
-    Located,
-    Unreadable,
-    completed,
-    counted,
-    lines,
-    settings_file,
-)
+from measurement.inputs.cells import Unreadable
+from measurement.inputs.reading import settings_file
+from measurement.inputs.rows import ALIAS, NOTE, BadRows, Located, completed, counted, lines
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from measurement.tables import TABLES, Table
@@ -84,8 +77,7 @@ def run(
 
     workspace.mkdir(parents=True, exist_ok=True)
     scratch = workspace / ".inputs.duckdb"
-    for left in workspace.glob(".inputs.duckdb*"):
-        left.unlink()
+    _clear(workspace)
     say = progress or (lambda _: None)
     try:
         with duckdb.connect(str(scratch)) as connection:
@@ -95,8 +87,13 @@ def run(
                 gathered.read(entry, say)
             return gathered.written(workspace, say)
     finally:
-        for left in workspace.glob(".inputs.duckdb*"):
-            left.unlink()
+        _clear(workspace)
+
+
+def _clear(workspace: Path) -> None:
+    """Take away what DuckDB writes beside, also what a run that was ended has left."""
+    for left in workspace.glob(".inputs.duckdb*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _columns(table: Table) -> list[str]:

@@ -17,29 +17,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay.money import currency_code
-from measurement.inputs.channels import channel
-from measurement.inputs.reading import (
+from measurement.inputs.cells import (
     NOON,
-    NOTE,
     REMOVED,
-    Field,
     Format,
-    Located,
-    Row,
     Unreadable,
-    counted,
     day,
     day_of,
     has_email,
     is_empty,
     milliseconds,
     minor_units,
-    noted,
     order_id,
-    paths,
-    settings_file,
-    sheets,
 )
+from measurement.inputs.channels import channel
+from measurement.inputs.reading import Field, Row, format_of, noted, paths, settings_file, sheets
+from measurement.inputs.rows import NOTE, Located, counted
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from measurement.tables import UNKNOWN
@@ -172,7 +165,7 @@ class _Export:
         self.label = label
         self.entry = entry
         self.settings = settings
-        self.format = Format.of(entry, settings)
+        self.format = format_of(entry, settings)
         try:
             connection.execute(
                 "CREATE TEMP VIEW events AS SELECT * FROM read_parquet([{}], union_by_name = true)".format(

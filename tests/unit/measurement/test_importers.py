@@ -235,6 +235,13 @@ def test_ga4_transactions(tmp_path: Path) -> None:
     assert "ga4_transactions.csv: 1 row without a transaction id left out." in notes
 
 
+def test_ga4_transactions_may_name_who_bought(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Transaction ID,Date,Source / medium,Client ID\n61,20260902,chatgpt / cpc,1.1\n")
+    rows, _ = imported(tmp_path, entry("ga4_transactions", file="a.csv"))
+    assert picked(rows["purchases"], "person", "campaign", "value") == [("1.1", "(none)", None)]
+    assert picked(rows["links"], "order_id", "person") == [("61", "1.1")]
+
+
 # CRM ------------------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from measurement import inputs
 from measurement.engine import arrow_schema
-from measurement.inputs.reading import BadRows
+from measurement.inputs.rows import BadRows
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from tests.unit.measurement import importing
@@ -131,6 +131,28 @@ def test_rows_of_an_importer_that_do_not_fit_are_refused(tmp_path: Path, monkeyp
         imported(tmp_path, entry("wrong"))
 
 
+def test_many_rows_are_held_a_few_at_a_time_and_counted_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "CHUNK", 2)
+    monkeypatch.setattr(inputs, "STEP", 3)
+    written(tmp_path, a="order_id,person\n" + "".join(f"{each},p{each}\n" for each in range(7)))
+    (tmp_path / "workspace" / ".inputs.duckdb.tmp").mkdir(parents=True)
+    (tmp_path / "workspace" / ".inputs.duckdb").write_text("left by a run that was ended")
+    said: list[str] = []
+    done = inputs.run(
+        importing.settings(tmp_path, entry("links", file="a.csv")), tmp_path / "workspace", progress=said.append
+    )
+    assert done.rows["links"] == 7
+    assert said == ["links a.csv", "links a.csv: 3 rows …", "links a.csv: 6 rows …", "putting links together"]
+    assert [each.name for each in (tmp_path / "workspace").iterdir()] == ["links.parquet"]
+
+
+def test_an_input_whose_rows_all_say_nothing_is_said(tmp_path: Path) -> None:
+    written(tmp_path, a="at,answer\n2026-09-02T10:00:00Z,\n2026-09-02T10:00:00Z,--\n")
+    rows, notes = imported(tmp_path, entry("survey", file="a.csv"))
+    assert rows == {}
+    assert notes == ("a.csv: 2 rows without an answer left out.", "survey a.csv: no rows.")
+
+
 def test_a_table_without_a_row_in_the_period_is_said(tmp_path: Path) -> None:
     written(tmp_path, a=SEPTEMBER)
     _, notes = imported(tmp_path, entry("spend", file="a.csv"), first=date(2026, 10, 1), last=date(2026, 10, 31))
@@ -166,7 +188,7 @@ def test_progress_is_said_and_what_is_written_has_the_schema_of_the_engine(tmp_p
     assert pq.read_schema(tmp_path / "workspace" / "ads.parquet").equals(arrow_schema("ads"))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

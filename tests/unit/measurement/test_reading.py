@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 
 from conversion_relay import identity
 from measurement.inputs import IMPORTERS
-from measurement.inputs.reading import (
-    BadRows,
+from measurement.inputs.cells import (
     Format,
     Unreadable,
-    completed,
     day,
     flag,
     minor_units,
@@ -31,6 +29,7 @@ from measurement.inputs.reading import (
     text,
     whole,
 )
+from measurement.inputs.rows import BadRows, completed
 from measurement.problems import BadInput
 from measurement.tables import TABLES
 from tests.unit.measurement import importing

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from measurement.inputs.reading import BadRows
+from measurement.inputs.rows import BadRows
 from measurement.problems import BadInput
 from measurement.settings import Settings, load
 from measurement.settings import Test as ShopTest
