@@ -169,7 +169,7 @@ class _Reading:
         if len(self.problems) == 1:
             raise self.problems[0]
         if self.problems or zone is None or first is None or last is None:
-            from measurement.inputs.reading import BadRows
+            from measurement.inputs.rows import BadRows
 
             raise BadRows(self.problems, stopped=False)
         return Settings(

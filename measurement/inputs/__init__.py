@@ -1,7 +1,7 @@
 """Files, AWS and APIs become the tables of a workspace: every input of the settings, checked, put together, written.
 
-An importer yields rows as ``(table, row)``. Two names stand for no table: `reading.NOTE`, ``{"note": sentence}``, and
-`reading.ALIAS`, ``{"alias": "#1001", "order_id": "6184…"}``, by which other inputs may call an order.
+An importer yields rows as ``(table, row)``. Two names stand for no table: `rows.NOTE`, ``{"note": sentence}``, and
+`rows.ALIAS`, ``{"alias": "#1001", "order_id": "6184…"}``, by which other inputs may call an order.
 
 Rows of several inputs for one table are put together so:
 
@@ -19,23 +19,16 @@ How many rows were dropped so is said in a note.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from measurement.inputs import crm, deliveries, ga4, ledger, openai, orders, sales, spend, survey_file, touches
-from measurement.inputs.reading import (
-    ALIAS,
-    NOTE,
-    BadRows,
-    Located,
-    Unreadable,
-    completed,
-    counted,
-    lines,
-    settings_file,
-)
+from measurement.inputs.cells import Unreadable
+from measurement.inputs.reading import settings_file
+from measurement.inputs.rows import ALIAS, NOTE, BadRows, Located, completed, counted, lines
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from measurement.tables import TABLES, Table
@@ -84,8 +77,7 @@ def run(
 
     workspace.mkdir(parents=True, exist_ok=True)
     scratch = workspace / ".inputs.duckdb"
-    for left in workspace.glob(".inputs.duckdb*"):
-        left.unlink()
+    _clear(workspace)
     say = progress or (lambda _: None)
     try:
         with duckdb.connect(str(scratch)) as connection:
@@ -95,8 +87,13 @@ def run(
                 gathered.read(entry, say)
             return gathered.written(workspace, say)
     finally:
-        for left in workspace.glob(".inputs.duckdb*"):
-            left.unlink()
+        _clear(workspace)
+
+
+def _clear(workspace: Path) -> None:
+    """Take away what DuckDB writes beside, also what a run that was ended has left."""
+    for left in workspace.glob(".inputs.duckdb*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _columns(table: Table) -> list[str]:
@@ -111,7 +108,7 @@ class _Gathered:
     settings: Settings
     notes: list[str] = field(default_factory=list)
     pending: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    files: dict[str, int] = field(default_factory=dict)
+    files: dict[tuple[str, int], int] = field(default_factory=dict)
     sets: dict[str, int] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
@@ -163,7 +160,7 @@ class _Gathered:
             if len(problems) >= 20:
                 raise BadRows(problems, stopped=True) from None
             return
-        mark = self.files.setdefault(where, len(self.files))
+        mark = self.files.setdefault((where, entry.line), len(self.files))
         adds = entry.options.get("sum") is True and name in SUMMED
         done["_set"] = self.sets.setdefault(name, mark) if adds else mark
         self.sets.setdefault(name, mark)
@@ -281,7 +278,7 @@ class _Gathered:
         self._note_dropped(table, "it counts once", held, "_file, _line")
 
     def _contradiction(self, table: Table, found: list[list[list[int]]]) -> None:
-        names = {mark: name for name, mark in self.files.items()}
+        names = {mark: name for (name, _), mark in self.files.items()}
         problems = []
         for places in found:
             (file, line), (other, other_line) = places[0], places[-1]
@@ -299,7 +296,7 @@ class _Gathered:
         raise problems[0] if len(problems) == 1 else BadRows(problems, stopped=len(problems) >= 20)
 
     def _note_dropped(self, table: Table, rule: str, held: str, order: str) -> None:
-        names = {mark: name for name, mark in self.files.items()}
+        names = {mark: name for (name, _), mark in self.files.items()}
         key = ", ".join(table.key)
         found = self.connection.execute(
             f"SELECT _file, COUNT(*), LIST(_line ORDER BY _line)[1:6] FROM (SELECT _file, _line, "

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from measurement.inputs.cells import has_email
 from measurement.inputs.channels import channel, named
-from measurement.inputs.reading import Field, Row, Sheet, has_email, noted, sheets
+from measurement.inputs.reading import Field, Row, Sheet, noted, sheets
 from measurement.settings import Input, Settings
 from measurement.tables import CHANNELS, STAGES, UNKNOWN
 

@@ -17,29 +17,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay.money import currency_code
-from measurement.inputs.channels import channel
-from measurement.inputs.reading import (
+from measurement.inputs.cells import (
     NOON,
-    NOTE,
     REMOVED,
-    Field,
     Format,
-    Located,
-    Row,
     Unreadable,
-    counted,
     day,
     day_of,
     has_email,
     is_empty,
     milliseconds,
     minor_units,
-    noted,
     order_id,
-    paths,
-    settings_file,
-    sheets,
 )
+from measurement.inputs.channels import channel
+from measurement.inputs.reading import Field, Row, format_of, noted, paths, settings_file, sheets
+from measurement.inputs.rows import NOTE, Located, counted
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from measurement.tables import UNKNOWN
@@ -53,6 +46,7 @@ _PLACE: Final = (
           "campaign", column=False, filled=False),
     Field("currency", ("currency",), "currency", column=False, filled=False),
 )  # fmt: skip
+_SOURCES: Final = ("source_medium", "source")
 _NAMES: Final = ("source_medium", "source", "medium", "campaign")
 _REVENUE: Final = ("purchase revenue", "total revenue", "revenue", "event value")
 
@@ -73,6 +67,8 @@ TRANSACTIONS: Final = (
     Field("value", _REVENUE, "money", column=False, filled=False),
 )
 
+LEAST: Final = 0.98
+"""Share of an exploration's total that its rows must have; GA4 itself leaves out a little (thresholds)."""
 MICRO: Final = ("add_to_cart", "begin_checkout", "add_payment_info", "add_shipping_info", "sign_up")
 MACRO: Final = ("purchase", "generate_lead")
 """Events that make a visit's small and large step; `micro` and `macro` of the input say others."""
@@ -84,24 +80,16 @@ def _where(row: Row, settings: Settings) -> str:
     return channel(source, medium, settings.channels)
 
 
-def _has_place(row: Row) -> None:
-    if not {"source_medium", "source"}.intersection(
-        name for name, value in row.values.items() if value is not None
-    ) and not any("source" in name for name in row.sheet.heading):
-        own = row.sheet.entry.options.get("columns", {})
-        if not {"source_medium", "source"}.intersection(own):
-            row.sheet.fail(1, "there is no column for the source", "Add the dimension Session source / medium to it")
-
-
 def exploration(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """A free-form exploration's CSV: date, session source / medium, session campaign; sessions and steps.
 
     An exploration counts events, not visits with an event, so a step is never more than the visits of its row.
     """
-    for sheet in sheets(entry, settings, SESSIONS, totals=("day", *_NAMES), sums=True):
+    for sheet in sheets(entry, settings, SESSIONS, totals=("day", *_NAMES), one_of=_SOURCES, sums=True):
+        there = 0
         for row in sheet:
-            _has_place(row)
             most = row["sessions"]
+            there += most
             yield (
                 "sessions",
                 row.made(
@@ -110,15 +98,21 @@ def exploration(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping
                     value=row["value"],
                 ),
             )  # fmt: skip
+        total = sheet.total("sessions")
+        if total is not None and there < total * LEAST:
+            sheet.fail(
+                None,
+                f"its rows have {there:,} of the {total:,} sessions of its own total",
+                "An export has the rows that the screen shows: set Show rows to 500, or export a shorter period",
+            )
         yield from noted(sheet)
 
 
 def transactions(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """The same with the dimension Transaction ID: the orders that GA4 saw. The time is the day's noon."""
-    for sheet in sheets(entry, settings, TRANSACTIONS, totals=("order_id", "day", *_NAMES)):
+    for sheet in sheets(entry, settings, TRANSACTIONS, totals=("order_id", "day", *_NAMES), one_of=_SOURCES):
         without = 0
         for row in sheet:
-            _has_place(row)
             if row["order_id"] is None:
                 without += 1
                 continue
@@ -171,7 +165,7 @@ class _Export:
         self.label = label
         self.entry = entry
         self.settings = settings
-        self.format = Format.of(entry, settings)
+        self.format = format_of(entry, settings)
         try:
             connection.execute(
                 "CREATE TEMP VIEW events AS SELECT * FROM read_parquet([{}], union_by_name = true)".format(

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from measurement.inputs.reading import ALIAS, Field, counted, noted, sheets
+from measurement.inputs.reading import Field, noted, sheets
+from measurement.inputs.rows import ALIAS, counted
 from measurement.settings import Input, Settings
 
 _CURRENCY: Final = Field("currency", ("currency",), "currency", column=False, filled=False)

@@ -37,6 +37,9 @@ GOOGLE: Final = (
 """Google Ads > Campaigns > Segment: Day > Download. Two lines stand before the heading, totals after the rows."""
 
 
+_WHOLE: Final = ("day", "channel", "campaign")
+
+
 def _meta(currencies: Iterable[str]) -> tuple[Field, ...]:
     spent = ("amount spent", *(f"amount spent ({each})" for each in currencies))
     return (
@@ -53,7 +56,7 @@ def _meta(currencies: Iterable[str]) -> tuple[Field, ...]:
 def spend(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """A plain CSV: day, channel, campaign, impressions, clicks, spend, currency."""
     fixed = _fixed(entry)
-    for sheet in sheets(entry, settings, PLAIN, totals=("day", "channel", "campaign"), sums=True):
+    for sheet in sheets(entry, settings, PLAIN, totals=_WHOLE, one_of=() if fixed else ("channel",), sums=True):
         for row in sheet:
             channel = fixed or named(row["channel"] or "")
             if channel is None:

@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from measurement.inputs.reading import REMOVED, Field, Row, Sheet, counted, has_email, is_empty, noted, plain, sheets
+from measurement.inputs.cells import REMOVED, has_email, is_empty
+from measurement.inputs.reading import Field, Row, Sheet, noted, plain, sheets
+from measurement.inputs.rows import counted
 from measurement.settings import Input, Settings
 from measurement.tables import CHATGPT, UNKNOWN
 

@@ -29,14 +29,8 @@ LINKS: Final = (
 
 def touches(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """A CSV of person, at, channel (or source and medium), campaign, kind (click, visit or view; visit by default)."""
-    for sheet in sheets(entry, settings, TOUCHES):
+    for sheet in sheets(entry, settings, TOUCHES, one_of=("channel", "source")):
         for row in sheet:
-            if not any(name in sheet.heading for name in ("channel", "source", "utm source")) and "channel" not in (
-                entry.options.get("columns") or {}
-            ):
-                sheet.fail(
-                    1, "there is no column for channel, and none for source", "Add channel, or source and medium"
-                )
             where = (
                 named(row["channel"]) if row["channel"] else channel(row["source"], row["medium"], settings.channels)
             )

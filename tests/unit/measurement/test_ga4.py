@@ -1,7 +1,6 @@
 """GA4 beyond its CSV: the BigQuery export as Parquet, and the Data API by Google's own client."""
 
 import builtins
-import importlib.util
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -231,11 +230,6 @@ def test_a_query_s_result_is_no_export(tmp_path: Path) -> None:
 
 # The Data API ---------------------------------------------------------------------------------------------------------
 
-HAS_CLIENT = importlib.util.find_spec("google") is not None and (
-    importlib.util.find_spec("google.analytics") is not None
-)
-needs_client = pytest.mark.skipif(not HAS_CLIENT, reason=f"needs Google's client: {ga4.INSTALL}")
-
 
 def test_without_google_s_client_the_command_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
@@ -311,7 +305,6 @@ def served() -> Iterator[tuple[Any, list[Any]]]:
     server.stop(None).wait()
 
 
-@needs_client
 def test_the_data_api_gives_sessions_and_orders_page_by_page(tmp_path: Path, served: tuple[Any, list[Any]]) -> None:
     client, asked = served
     given = list(ga4.reports(client, entry("ga4_api", property="463855", page=2), importing.settings(tmp_path)))
@@ -335,14 +328,12 @@ def test_the_data_api_gives_sessions_and_orders_page_by_page(tmp_path: Path, ser
     ]
 
 
-@needs_client
 def test_a_property_that_may_not_be_read_is_said(tmp_path: Path, served: tuple[Any, list[Any]]) -> None:
     client, _ = served
     with pytest.raises(BadInput, match=r"GA4 property 1: the Data API refuses \(PermissionDenied\)\. Has the service"):
         list(ga4.reports(client, entry("ga4_api", property="1"), importing.settings(tmp_path)))
 
 
-@needs_client
 def test_without_credentials_the_steps_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     with pytest.raises(BadInput, match="there are no credentials for Google"):

@@ -201,12 +201,19 @@ def test_a_ga4_exploration_without_a_source_or_a_step_is_refused(tmp_path: Path)
     assert "there is no column for micro (it may be called checkouts, add to carts" in refused(
         tmp_path, whole.replace("Checkouts", "Steps"), "ga4_exploration"
     )
-    assert "a.csv:1: there is no column for the source. Add the dimension Session source / medium to it." in refused(
-        tmp_path, whole.replace("Session source / medium", "Country"), "ga4_exploration"
+    assert (
+        "a.csv:1: there is no column for source_medium (session source / medium, session source/medium) or source"
+        in refused(tmp_path, whole.replace("Session source / medium", "Country"), "ga4_exploration")
     )
     assert 'its currency is missing. Add a column currency, or say which it is: currency = "USD".' in refused(
         tmp_path, whole.replace("Key events", "Key events,Total revenue").replace("1\n", "1,5\n"), "ga4_exploration"
     )
+
+
+def test_an_exploration_that_lacks_rows_of_its_own_total_is_refused(tmp_path: Path) -> None:
+    content = (starter.SAMPLES / "ga4_exploration.csv").read_text()
+    said = refused(tmp_path, content.replace(",,,1318,", ",,,2000,"), "ga4_exploration", currency="USD")
+    assert "a.csv: its rows have 1,318 of the 2,000 sessions of its own total. An export has the rows" in said
 
 
 def test_steps_are_never_more_than_the_visits_of_their_row(tmp_path: Path) -> None:
@@ -226,6 +233,13 @@ def test_ga4_transactions(tmp_path: Path) -> None:
         ("6184203910413", noon[2], "direct", "(none)", 9900),
     ]
     assert "ga4_transactions.csv: 1 row without a transaction id left out." in notes
+
+
+def test_ga4_transactions_may_name_who_bought(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Transaction ID,Date,Source / medium,Client ID\n61,20260902,chatgpt / cpc,1.1\n")
+    rows, _ = imported(tmp_path, entry("ga4_transactions", file="a.csv"))
+    assert picked(rows["purchases"], "person", "campaign", "value") == [("1.1", "(none)", None)]
+    assert picked(rows["links"], "order_id", "person") == [("61", "1.1")]
 
 
 # CRM ------------------------------------------------------------------------------------------------------------------
@@ -433,7 +447,10 @@ def test_touches_and_links(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("person,at\np,2026-09-02T10:00:00Z\n", "a.csv:1: there is no column for channel, and none for source."),
+        (
+            "person,at\np,2026-09-02T10:00:00Z\n",
+            "a.csv:1: there is no column for channel (channel) or source (source, utm source).",
+        ),
         ("person,at,channel\np,2026-09-02T10:00:00Z,ads\n", "a.csv:2: the channel is none that is known."),
         (
             "person,at,channel,kind\np,2026-09-02T10:00:00Z,email,hug\n",

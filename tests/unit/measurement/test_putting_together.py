@@ -1,6 +1,7 @@
 """Several inputs for one table: what is added up, what counts once, what contradicts, and what is left as it was."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from measurement import inputs
 from measurement.engine import arrow_schema
-from measurement.inputs.reading import BadRows
+from measurement.inputs.rows import BadRows
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from tests.unit.measurement import importing
@@ -53,6 +54,12 @@ def test_exports_that_overlap_with_other_numbers_contradict(tmp_path: Path) -> N
     )
     assert first.endswith("say sum = true in the second.")
     assert not list((tmp_path / "workspace").iterdir())
+
+
+def test_a_file_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    written(tmp_path, a=SEPTEMBER)
+    rows, _ = imported(tmp_path, entry("spend", file="a.csv"), replace(entry("spend", file="a.csv"), line=20))
+    assert spends(rows) == {date(2026, 9, 1): 350, date(2026, 9, 2): 700}
 
 
 def test_two_accounts_are_added_up_where_the_settings_say_so(tmp_path: Path) -> None:
@@ -97,7 +104,8 @@ def test_a_conversion_of_a_later_export_takes_the_place_of_the_earlier(
     def ledger(given: Input, _: Settings) -> Iterator[tuple[str, Mapping[str, Any]]]:
         row = {
             "conversion": "order_created#shopify:1", "type": "order_created", "source": "shopify",
-            "action_source": "web", "at_ms": 1_788_356_470_000, "clicked": True, "match_keys": "", "status": given.options["status"],
+            "action_source": "web", "at_ms": 1_788_356_470_000, "clicked": True, "match_keys": "",
+            "status": given.options["status"],
         }  # fmt: skip
         yield "conversions", row
 
@@ -121,6 +129,28 @@ def test_rows_of_an_importer_that_do_not_fit_are_refused(tmp_path: Path, monkeyp
         imported(tmp_path, entry("broken", rows=[("linkz", {})] * 30))
     with pytest.raises(BadInput, match=r"there is no kind wrong\. Kinds are broken"):
         imported(tmp_path, entry("wrong"))
+
+
+def test_many_rows_are_held_a_few_at_a_time_and_counted_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "CHUNK", 2)
+    monkeypatch.setattr(inputs, "STEP", 3)
+    written(tmp_path, a="order_id,person\n" + "".join(f"{each},p{each}\n" for each in range(7)))
+    (tmp_path / "workspace" / ".inputs.duckdb.tmp").mkdir(parents=True)
+    (tmp_path / "workspace" / ".inputs.duckdb").write_text("left by a run that was ended")
+    said: list[str] = []
+    done = inputs.run(
+        importing.settings(tmp_path, entry("links", file="a.csv")), tmp_path / "workspace", progress=said.append
+    )
+    assert done.rows["links"] == 7
+    assert said == ["links a.csv", "links a.csv: 3 rows …", "links a.csv: 6 rows …", "putting links together"]
+    assert [each.name for each in (tmp_path / "workspace").iterdir()] == ["links.parquet"]
+
+
+def test_an_input_whose_rows_all_say_nothing_is_said(tmp_path: Path) -> None:
+    written(tmp_path, a="at,answer\n2026-09-02T10:00:00Z,\n2026-09-02T10:00:00Z,--\n")
+    rows, notes = imported(tmp_path, entry("survey", file="a.csv"))
+    assert rows == {}
+    assert notes == ("a.csv: 2 rows without an answer left out.", "survey a.csv: no rows.")
 
 
 def test_a_table_without_a_row_in_the_period_is_said(tmp_path: Path) -> None:
@@ -158,7 +188,7 @@ def test_progress_is_said_and_what_is_written_has_the_schema_of_the_engine(tmp_p
     assert pq.read_schema(tmp_path / "workspace" / "ads.parquet").equals(arrow_schema("ads"))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(

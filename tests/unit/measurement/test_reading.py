@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 
 from conversion_relay import identity
 from measurement.inputs import IMPORTERS
-from measurement.inputs.reading import (
-    BadRows,
+from measurement.inputs.cells import (
     Format,
     Unreadable,
-    completed,
     day,
     flag,
     minor_units,
@@ -31,6 +29,7 @@ from measurement.inputs.reading import (
     text,
     whole,
 )
+from measurement.inputs.rows import BadRows, completed
 from measurement.problems import BadInput
 from measurement.tables import TABLES
 from tests.unit.measurement import importing
@@ -162,6 +161,8 @@ def test_a_column_may_be_named_in_the_settings(tmp_path: Path) -> None:
         ("x", "a.xlsx", {}, "a.xlsx: xlsx is not read. Save it as CSV UTF-8 (comma delimited)."),
         ("x", "a.parquet", {}, "a.parquet: it is no Parquet file that can be read (ArrowInvalid). Export it anew."),
         ("{", "a.jsonl", {}, "a.jsonl:1: it is no JSON. Write one object a line."),
+        ('{"\\ud800": 1}', "a.jsonl", {}, "a.jsonl:1: there is no column for day"),
+        ('{"day": "2026-09-02", "channel": "\\ud800", "spend": 1}', "a.jsonl", {}, "column channel: it holds half a"),
         ("[1]", "a.jsonl", {}, "a.jsonl:1: it is no JSON object. Write one object a line."),
         ("", "a.jsonl", {}, "a.jsonl: there is no column for day"),
         (b"\xff", "a.jsonl", {}, "a.jsonl: it is not in utf-8. Write JSON in UTF-8."),

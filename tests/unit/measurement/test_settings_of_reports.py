@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from measurement.inputs.reading import BadRows
+from measurement.inputs.rows import BadRows
 from measurement.problems import BadInput
 from measurement.settings import Settings, load
 from measurement.settings import Test as ShopTest
@@ -108,7 +108,7 @@ def test_days_count_back_from_yesterday_in_the_report_s_zone(tmp_path: Path) -> 
         ('[[input]]\nkind = "spend"\nfile = "a.csv"', "", None, "it names no input. Add [[input]] with kind and file"),
         ("[[input]]", "[input]", 8, "[input] may stand there more than once. Write [[input]], with two brackets."),
         ('kind = "spend"', 'kind = "spent"', 9, "there is no kind spent of input. Did you mean spend."),
-        ('kind = "spend"', "", 8, "kind is missing. Kinds are crm, fairing"),
+        ('kind = "spend"', "", 8, "kind is missing. Kinds are crm, "),
         ("file = ", "flie = ", 10, "there is no option for spend flie. Did you mean file?"),
         ("file = ", 'currency = "GBP"\nfile = ', 10, "GBP has no rate. Say under [rates] what 1 GBP is worth in USD."),
         ("file = ", 'currency = "Pound"\nfile = ', 10, "Pound is no ISO 4217 code that is in use. Write it as EUR."),
