@@ -527,8 +527,8 @@ def _strips(strips: Sequence[Strip], first: date, last: date, width: int) -> dic
         middle = words if wide else place * row + size + 13
         label = each.label if wide else shortened(each.label, width - text_room, size)
         texts += [Text(0, words, label), Text(width - 2, words, each.text, "right")]
-        edges = {"top": middle - 5.5, "bottom": middle + 5.5}
-        ground.append({"day": start, "end": end, **edges})
+        edges = {"top": middle - 6, "bottom": middle + 6}
+        ground.append({"day": start, "end": end, "top": middle - 4.5, "bottom": middle + 4.5})
         there += [{"day": a.toordinal(), "end": b.toordinal() + 1, **edges} for a, b in each.spans]
     place_of: dict[str, Any] = {
         "x": frame.across("day"),

@@ -16,7 +16,7 @@ from measurement.funnel import Funnel
 from measurement.incrementality.results import Lift, Point
 from measurement.problems import CannotSay
 from measurement.reconciliation import STAGES, Difference, Reconciliation, Row
-from measurement.report.results import Layer, Match, Recorded, Results, Spend, Tested
+from measurement.report.results import Experiment, Layer, Match, Recorded, Results, Spend
 from measurement.settings import Settings, Test
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 11, 28)
@@ -305,14 +305,14 @@ def full() -> Results:
         agreement(),
         unseen(),
         (
-            Tested(
+            Experiment(
                 GEO,
                 (
                     lift("difference in differences", 0.083, 0.036, 0.002),
                     lift("synthetic control", 0.071, 0.041, 0.018, points=False),
                 ),
             ),
-            Tested(
+            Experiment(
                 ON_OFF,
                 (
                     CannotSay(
