@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,8 @@ from measurement.engine import Data, sql, unbound
 from measurement.queries.report import QUERIES
 from measurement.report import run
 from measurement.report.results import Layer, Match, Spend
-from measurement.report.sections import sections
 from measurement.tables import TABLES
-from tests.unit.measurement.report_samples import FIRST, LAST, SAMPLES, full, settings
+from tests.unit.measurement.report_samples import FIRST, LAST, SAMPLES, drawn, full, settings
 
 
 def conversion(number: int, day: date, **other: Any) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def test_layers_know_their_days(data: Data) -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_files_of_a_report(name: str, tmp_path: Path) -> None:
     results = SAMPLES[name]()
-    page = run.write(results, sections(results), None, tmp_path)
+    page = run.write(results, drawn(name), None, tmp_path)
     assert page == tmp_path / "report.html"
     held = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert len(held["sentences"]) == 5
@@ -94,8 +94,6 @@ def test_the_files_of_a_report(name: str, tmp_path: Path) -> None:
 
 
 def test_the_input_tables_are_written_without_formulas(data: Data, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     results = replace(full(), layers=tuple(run._layers(settings(), data)))
     run.write(results, (), data, tmp_path)
     text = (tmp_path / "csv" / "input_ads.csv").read_text(encoding="utf-8", newline="")
@@ -108,8 +106,6 @@ def test_the_input_tables_are_written_without_formulas(data: Data, tmp_path: Pat
 def test_a_table_that_is_too_large_stays_parquet_and_that_is_said(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     monkeypatch.setattr(run, "MOST_INPUT_ROWS", 4)
     layers = tuple(run._layers(settings(), data))
     run.write(replace(full(), layers=layers), (), data, tmp_path)
