@@ -10,17 +10,24 @@ export SAM_CLI_TELEMETRY := 0
 lint build same: export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up script test fuzz bench bench-measurement simulate faults load coverage lint check fix build same deploy probe delete clean study
+.PHONY: help setup demo up script test fuzz bench bench-measurement simulate faults load coverage lint check fix build same deploy probe delete clean study report picture
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 setup: .venv/.made build/envs/local-aws/.made ## Install what demo needs, into .venv and build/
-demo: setup ## Signed webhooks become events that a stand-in for OpenAI accepts: here, in under a minute
+demo: setup ## Signed webhooks become events that a stand-in for OpenAI accepts: here, in about a minute
 	@$(RUN) tools.demo
 
 up: setup ## The same, but it stays: addresses to send your own deliveries to, until Ctrl-C
 	@$(RUN) tools.demo --stay
+
+report: setup ## What the ads of a simulated shop really did, beside its truth: build/demo-report/report.html
+	@$(RUN) tools.report --demo
+
+# The picture in the README: a page changes it only where somebody runs this.
+picture: setup ## docs/pictures/report.webp, from the report of the simulated shop, in Chromium
+	@$(RUN) tools.report_picture
 
 script: setup ## functions/click/relay-click.min.js from its source, functions/click/page/relay-click.js
 	@$(RUN) tools.page_script

@@ -1,7 +1,8 @@
 """``make demo`` and ``make up``: signed webhooks become events that a stand-in for OpenAI accepts.
 
 Everything runs on this machine and on loopback: the same template.yaml on an emulated AWS, the real Lambda handlers,
-real HTTP out. Only OpenAI is a stand-in, which enforces the Conversions API's contract.
+real HTTP out. Only OpenAI is a stand-in, which enforces the Conversions API's contract. At the end the report of a
+simulated shop is made.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from conversion_relay import money
 from conversion_relay.delivery import Delivery
 from conversion_relay.ledger import event_in
 from conversion_relay.sources import shopify
+from measurement.problems import Problem
+from tools import report
 from tools.demo_browser import (
     PLATFORM,
     VISITS,
@@ -96,10 +99,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _stay(console, stack, stand_in, shop, signing)
             else:
                 _demo(console, stack, stand_in, shop, signing)
-                console.print(f"Done in {time.monotonic() - started:.0f} s. Nothing is left running.")
+        if not options.stay:
+            # After the relay: it would take the processor from the stack, and the stack's end is not to wait for it.
+            console.print()
+            report.demo(console, report.DEMO_OUT)
+            console.print(f"Done in {time.monotonic() - started:.0f} s. Nothing is left running.")
     except KeyboardInterrupt:
         console.print("\nStopped. Nothing is left running.")
-    except (DemoFailed, ShopperFailed, LocalAwsFailed, FunctionFailed, BuildFailed) as problem:
+    except (DemoFailed, ShopperFailed, LocalAwsFailed, FunctionFailed, BuildFailed, Problem) as problem:
         console.print(f"[red]The demo failed:[/] {problem}", highlight=False)
         return 1
     return 0

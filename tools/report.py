@@ -26,6 +26,8 @@ SETTINGS: Final = "measurement.toml"
 INIT: Final = "init"
 OUT: Final = "report"
 DEMO_OUT: Final = Path("build/demo-report")
+WIDTH: Final = 120
+"""Columns of the table where the output is no terminal's."""
 ENGINES: Final = ("duckdb", "athena")
 _ATHENA: Final = ("database", "staging", "region")
 
@@ -54,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         if options.demo:
-            demo(Console(), options.out or DEMO_OUT)
+            demo(_console(), options.out or DEMO_OUT)
         elif options.words[0] == INIT:
             _begin(Path(options.words[1]))
         else:
@@ -136,6 +138,11 @@ def demo(console: Console, out: Path) -> Path:
     show(console, compare(truth, **results.for_truth()))
     console.print(f"The report of a simulated shop: {page}", highlight=False, soft_wrap=True)
     return page
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def show(console: Console, comparisons: Sequence[Comparison]) -> None:

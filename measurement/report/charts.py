@@ -151,7 +151,7 @@ class Frame:
             place = self.left + self.plot * (value - self.x[0]) / (self.x[1] - self.x[0])
             at = min(max(place, half), width - half)
             if at - half > edge + 6:
-                held.append(Text(at, self.height + self.size, text, "center"))
+                held.append(Text(at, self.height + self.size + 3, text, "center"))
                 edge = at + half
         return held
 
@@ -162,7 +162,7 @@ class Frame:
             width=self.plot,
             height=self.height,
             autosize={"type": "none"},
-            padding={"left": self.left, "right": width - self.left - self.plot, "top": self.top, "bottom": 24},
+            padding={"left": self.left, "right": width - self.left - self.plot, "top": self.top, "bottom": 26},
             config={
                 "aria": False,
                 "background": "transparent",
@@ -527,8 +527,8 @@ def _strips(strips: Sequence[Strip], first: date, last: date, width: int) -> dic
         middle = words if wide else place * row + size + 13
         label = each.label if wide else shortened(each.label, width - text_room, size)
         texts += [Text(0, words, label), Text(width - 2, words, each.text, "right")]
-        edges = {"top": middle - 5.5, "bottom": middle + 5.5}
-        ground.append({"day": start, "end": end, **edges})
+        edges = {"top": middle - 6, "bottom": middle + 6}
+        ground.append({"day": start, "end": end, "top": middle - 4.5, "bottom": middle + 4.5})
         there += [{"day": a.toordinal(), "end": b.toordinal() + 1, **edges} for a, b in each.spans]
     place_of: dict[str, Any] = {
         "x": frame.across("day"),
@@ -589,6 +589,6 @@ def _svg(spec: dict[str, Any], width: int, title: str, about: str) -> str:
     inner = re.sub(r' (?:aria-[a-z]+|role|class|pointer-events)="[^"]*"', "", drawn[root.end() :])
     return (
         f'<svg class="{"wide" if width >= WIDE else "narrow"}" viewBox="{root[1]}" role="img" '
-        f'aria-labelledby="t{name} d{name}"><title id="t{name}">{html.escape(title)}</title>'
-        f'<desc id="d{name}">{html.escape(about)}</desc>{inner}'
+        f'aria-labelledby="t{name} d{name}"><title id="t{name}">{html.escape(clean(title))}</title>'
+        f'<desc id="d{name}">{html.escape(clean(about))}</desc>{inner}'
     )

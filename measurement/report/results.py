@@ -77,7 +77,7 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Experiment:
     """A test of the settings, and what each method makes of it."""
 
     test: Test
@@ -98,7 +98,7 @@ class Results:
     survey: Survey | CannotSay
     agreement: Agreement | CannotSay
     unseen: Unseen | CannotSay
-    tests: tuple[Tested, ...]
+    tests: tuple[Experiment, ...]
     funnels: tuple[Funnel, ...] | CannotSay
     channels: tuple[Channel, ...] | CannotSay
     matches: tuple[Match, ...]

@@ -14,7 +14,7 @@ from measurement.engine import Data
 from measurement.problems import CannotSay
 from measurement.queries import report as queries
 from measurement.report.page import render
-from measurement.report.results import Layer, Match, Recorded, Results, Spend, Tested, TruthRow
+from measurement.report.results import Experiment, Layer, Match, Recorded, Results, Spend, TruthRow
 from measurement.report.sections import Refusal, Section, sections, sheets
 from measurement.report.sentences import sentences
 from measurement.report.sheets import as_csv, as_object, flat, heading
@@ -97,7 +97,7 @@ def analyse(
     tests = []
     for test in settings.tests:
         say(f"the test {test.name}")
-        tests.append(Tested(test, _lifts(settings, data, test)))
+        tests.append(Experiment(test, _lifts(settings, data, test)))
     say("the funnel and the channels")
     steps = _or_refusal(lambda: funnels(data, settings))
     side_by_side = _or_refusal(lambda: channels(data, settings))

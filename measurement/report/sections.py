@@ -17,7 +17,7 @@ from measurement.incrementality.results import Lift
 from measurement.problems import CannotSay
 from measurement.reconciliation import STAGES, Reconciliation, Row
 from measurement.report.charts import Group, Line, Mark, Picture, Strip, draw_lines, draw_rows, draw_strips
-from measurement.report.results import Layer, Match, Results, Tested, TruthRow
+from measurement.report.results import Experiment, Layer, Match, Results, TruthRow
 from measurement.report.sentences import WINDOW
 from measurement.report.sheets import Column, Form, Sheet
 from measurement.report.wording import (
@@ -108,7 +108,6 @@ class Section:
 def sections(results: Results) -> tuple[Section, ...]:
     """Every section, in the order of the report."""
     return (
-        *((_truth(results),) if results.truth else ()),
         _layers(results),
         _differences(results),
         _attribution(results),
@@ -118,6 +117,7 @@ def sections(results: Results) -> tuple[Section, ...]:
         _channels(results),
         _matches(results),
         _costs(results),
+        *((_truth(results),) if results.truth else ()),
     )
 
 
@@ -169,7 +169,7 @@ def _truth(results: Results) -> Section:
     blocks: list[Block] = []
     for name, shares, caption in (("truth_shares", True, "Shares"), ("truth_counts", False, "Counts")):
         rows = tuple(
-            (each.name, each.truth, Estimate(each.value, each.low, each.high, "modelled"), _held(each))
+            (each.name, each.truth, each.value, each.low, each.high, _held(each))
             for each in results.truth
             if each.share is shares
         )
@@ -177,7 +177,9 @@ def _truth(results: Results) -> Section:
         columns = (
             Column("What", "what"),
             Column("Truth", "truth", form),
-            Column("This report says", "estimate", form, estimate=True),
+            Column("This report says", "estimate", form),
+            Column("From", "low", form),
+            Column("To", "high", form),
             Column("Interval holds the truth", "inside"),
         )
         if rows:
@@ -378,7 +380,8 @@ def _stages(rows: Sequence[Row], wanted: str) -> Chart:
         draw_rows(groups, style="bar", form=_plain, title=title, about=_told(groups)),
         sheet,
         ("measured",),
-        f"No data, which is not zero: {listed(silent)}." if silent else "",
+        "Received counts deliveries, and platforms send some of them again."
+        + (f" No data, which is not zero: {listed(silent)}." if silent else ""),
     )
 
 
@@ -538,7 +541,8 @@ def _grouped(
     if others:
         sums = {
             model: Estimate(
-                sum(held[each][model].conversions.value for each in others if model in held[each]), kind=_kind_of(model)
+                sum(held[each][model].conversions.value for each in others if model in held[each]),
+                kind=_kind(held[each].get(model) for each in others),
             )
             for model in MODELS
         }
@@ -550,8 +554,9 @@ def _grouped(
     return groups, {each: held[each] for each in ordered}, len(others)
 
 
-def _kind_of(model: str) -> Kind:
-    return "measured" if model == "last_click" else "modelled"
+def _kind(given: Iterable[Credit | None]) -> Kind:
+    """What the sum of these is: modelled as soon as one of them is."""
+    return "modelled" if any(each is not None and each.conversions.kind != "measured" for each in given) else "measured"
 
 
 def _credit_sheet(name: str, caption: str, first: str, rows: Mapping[str, Mapping[Any, Credit]], shown: int) -> Sheet:
@@ -845,7 +850,7 @@ def _incrementality(results: Results) -> Section:
     return Section("incrementality", title, lead, tuple(blocks), (every,))
 
 
-def _tested(tested: Tested, place: int) -> list[Block]:
+def _tested(tested: Experiment, place: int) -> list[Block]:
     test = tested.test
     ran = listed(days(*span) for span in test.spans)
     what = (
@@ -898,7 +903,7 @@ def _summary(lift: Lift) -> str:
     return f"{lift.method.capitalize()}: {number(lift.extra.value)} extra conversions, p {p_value}{worth}"
 
 
-def _over_time(lift: Lift, tested: Tested, name: str) -> Chart:
+def _over_time(lift: Lift, tested: Experiment, name: str) -> Chart:
     on = [point.day for point in lift.points]
     title = f"Sold and expected: {lift.method}"
     sheet = Sheet(
@@ -976,7 +981,9 @@ def _funnel(results: Results) -> Section:
         f"{channel_name(chosen[0].channel)}: steps by campaign" if chosen[0].channel == CHATGPT else "Steps by campaign"
     )
     picture = draw_rows(groups, style="bar", form=_plain, title=name, about=_told(groups))
-    note = "◀: the step before which this campaign loses most, against what the others keep there."
+    note = "No campaign loses clearly more before one step than the others do."
+    if any(each.leak for each in shown):
+        note = "◀: the step before which this campaign loses most, against what the others keep there."
     if others:
         note += f" {plural(len(others), 'smaller campaign')} are put together."
     return Section("funnel", title, lead, (Chart(name, picture, sheet, ("measured",), note),))

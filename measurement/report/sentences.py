@@ -28,6 +28,7 @@ from measurement.report.wording import (
     share,
     times,
     type_name,
+    type_of,
 )
 from measurement.tables import CHATGPT
 
@@ -80,8 +81,9 @@ def _came(results: Results) -> Sentence:
             None,
         )
     text = (
-        f"From {period} the relay recorded {number(recorded.conversions)} {things}, of which "
-        f"{number(recorded.clicked)} ({share(recorded.clicked / recorded.conversions)}) carry a click on a ChatGPT ad"
+        f"From {period} the relay recorded {type_of(recorded.conversions, settings.conversion_type)}, of which "
+        f"{number(recorded.clicked)} ({share(recorded.clicked / recorded.conversions)}) "
+        f"{'carries' if recorded.clicked == 1 else 'carry'} a click on a ChatGPT ad"
     )
     credit = chatgpt_credit(results.attribution)
     if credit:

@@ -171,6 +171,12 @@ def listed(words: Iterable[str]) -> str:
     return held[0] if len(held) == 1 else f"{', '.join(held[:-1])} and {held[-1]}" if held else ""
 
 
+def type_of(count: int, conversion_type: str) -> str:
+    """A count of conversions of an event type, as `4,312 orders`."""
+    things = type_name(conversion_type)
+    return plural(count, things.removesuffix("s"), things)
+
+
 def plural(count: float, singular: str, several: str | None = None) -> str:
     """A count with its noun."""
     return f"{number(count)} {singular if count == 1 else several or singular + 's'}"

@@ -5,6 +5,7 @@ import random
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,8 @@ from measurement.funnel import Funnel
 from measurement.incrementality.results import Lift, Point
 from measurement.problems import CannotSay
 from measurement.reconciliation import STAGES, Difference, Reconciliation, Row
-from measurement.report.results import Layer, Match, Recorded, Results, Spend, Tested
+from measurement.report.results import Experiment, Layer, Match, Recorded, Results, Spend
+from measurement.report.sections import Section, sections
 from measurement.settings import Settings, Test
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 11, 28)
@@ -305,14 +307,14 @@ def full() -> Results:
         agreement(),
         unseen(),
         (
-            Tested(
+            Experiment(
                 GEO,
                 (
                     lift("difference in differences", 0.083, 0.036, 0.002),
                     lift("synthetic control", 0.071, 0.041, 0.018, points=False),
                 ),
             ),
-            Tested(
+            Experiment(
                 ON_OFF,
                 (
                     CannotSay(
@@ -413,6 +415,12 @@ def lone() -> Results:
         channels=(Channel("chatgpt", None, None, None, None, 3.0, None, None, None, None, None, None, None, None),),
         matches=(Match("stripe", 3, {"oppref": 1, "email": 3}, 0),),
     )
+
+
+@cache
+def drawn(name: str) -> tuple[Section, ...]:
+    """The sections of a sample: drawn once for all tests, as charts take their time."""
+    return sections(SAMPLES[name]())
 
 
 SAMPLES = {"full": full, "empty": empty, "crowded": crowded, "lone": lone}
