@@ -118,13 +118,12 @@ def _report(options: argparse.Namespace, folder: Path) -> None:
 def demo(console: Console, out: Path) -> Path:
     """Make the report of the simulated shop, by its exports and the real importers, and print how far it is
     from the truth; the page's path."""
-    from measurement.simulation.truth import compare
-
     from measurement import inputs
     from measurement import settings as reading
     from measurement.engine import Data
     from measurement.report.run import analyse, finish
     from measurement.simulation import demo as shop
+    from measurement.simulation.truth import compare
 
     with progress() as say, tempfile.TemporaryDirectory(prefix="relay-demo-") as scratch:
         folder, workspace = Path(scratch) / "shop", Path(scratch) / "tables"
