@@ -181,7 +181,9 @@ def _share(text: str) -> float:
 def _steps(found: Reconciliation, options: argparse.Namespace, settings: Settings) -> Iterator[str]:
     """The commands that fetch what is missing."""
     today = datetime.now(UTC).astimezone(settings.time_zone).date()
-    stack = f" --stack {options.stack}" if options.stack else ""
+    # With a folder the stack is the one whose ledger its settings name.
+    named = options.stack or next((e.options.get("stack") for e in settings.inputs if e.kind == "ledger"), None)
+    stack = f" --stack {named}" if named else ""
     for source, ids in found.missing.items():
         days = [each.day for each in found.differences if each.source == source and _is_missing(each)]
         since = (today - min(days, default=settings.first)).days + 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +14,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from measurement.inputs import ledger
+from measurement.inputs import ledger, openai
 from measurement.inputs.relay import NOTE
+from measurement.problems import BadInput
 from measurement.reconciliation import STAGES
 from measurement.settings import Input, Settings
 from tests.integration.commands import Relay, deny
 from tests.integration.replaying import delivery, fresh
-from tests.integration.stack import SECRETS, post_order, queue_depth, until
+from tests.integration.stack import SECRETS, items, post_order, queue_depth, until
 from tools.local_aws import Stack
 from tools.readings import RECEIVERS
 from tools.samples import sample
@@ -147,6 +151,66 @@ def test_the_ledger_s_rows_are_its_conversions_and_answers(clean: Stack, relay: 
     ((kept),) = [row for name, row in rows if name == "survey"]
     assert (kept["answer"], kept["channel"], kept["order_id"]) == ("ChatGPT", "ai_assistant", "6184203910411")
     assert any("privacy request" in row["note"] for name, row in rows if name == NOTE)
+
+
+@pytest.fixture
+def aws(clean: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """AWS as a person's own configuration names it: here the local one."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": clean.aws.endpoint, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    return clean
+
+
+def test_an_export_is_fetched_from_s3(aws: Stack, tmp_path: Path) -> None:
+    # Given an export of the table, as DynamoDB writes one, under an address of S3
+    s3, bucket = aws.client("s3"), f"exports-{time.monotonic_ns()}"
+    s3.create_bucket(Bucket=bucket)
+    held = [{"Item": json.loads(json.dumps(each, default=written))} for each in items_of(aws, 3)]
+    packed = gzip.compress("".join(json.dumps(each) + "\n" for each in held).encode())
+    s3.put_object(Bucket=bucket, Key="ours/AWSDynamoDB/0179/data/a.json.gz", Body=packed)
+    line = {"itemCount": 3, "dataFileS3Key": "ours/AWSDynamoDB/0179/data/a.json.gz"}
+    s3.put_object(Bucket=bucket, Key="ours/AWSDynamoDB/0179/manifest-files.json", Body=json.dumps(line).encode())
+    today = datetime.now(UTC).date()
+    settings = Settings("a shop", ZoneInfo("UTC"), "USD", today, today, tmp_path)
+
+    rows = list(ledger.dynamodb_export(Input("dynamodb_export", {"file": f"s3://{bucket}/ours/"}, 1), settings))
+
+    assert len([row for name, row in rows if name == "conversions"]) == 3
+    with pytest.raises(BadInput, match=f"there is nothing at s3://{bucket}/other"):
+        list(ledger.dynamodb_export(Input("dynamodb_export", {"file": f"s3://{bucket}/other"}, 1), settings))
+    with pytest.raises(BadInput, match="AWS refused ListObjectsV2: NoSuchBucket"):
+        list(ledger.dynamodb_export(Input("dynamodb_export", {"file": "s3://no-such-bucket-here/a"}, 1), settings))
+
+
+def items_of(stack: Stack, orders: int) -> list[Any]:
+    for number in range(1, orders + 1):
+        post_order(stack, number)
+    return list(items(stack).values())
+
+
+def written(value: bytes) -> str:
+    """Bytes as an export has them."""
+    return base64.b64encode(value).decode()
+
+
+def test_openai_s_key_may_lie_in_ssm(aws: Stack, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_ADS_ADVERTISER_KEY", raising=False)
+    stand_in.switch(keys={ADVERTISER: {"scope": False, "pixels": []}, **keys_of(stand_in)})
+    name = f"/tests/advertiser-{time.monotonic_ns()}"
+    aws.client("ssm").put_parameter(Name=name, Type="SecureString", Value=ADVERTISER)
+    today = datetime.now(UTC).date()
+    settings = Settings("a shop", ZoneInfo("UTC"), "USD", today, today, Path())
+
+    def asked(parameter: str) -> list[Any]:
+        options = {"key_parameter": parameter, "api": stand_in.url}
+        return list(openai.openai_insights(Input("openai_insights", options, 1), settings))
+
+    assert any("no campaign with delivery" in row["note"] for _, row in asked(name))
+    with pytest.raises(BadInput, match="AWS refused GetParameter: ParameterNotFound"):
+        asked("/tests/nowhere")
 
 
 def test_what_may_not_be_read_is_told(clean: Stack, relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -759,7 +759,7 @@ def shops(draw: st.DrawFn) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(shops())
 def test_differences_always_add_up_and_truth_is_what_is_missing_and_what_matched(shop: dict[str, Any]) -> None:
     made = found(shop)
