@@ -1,6 +1,5 @@
 """Credit: examples worked out by hand, laws that always hold, and a plain-Python attribution beside the queries."""
 
-import dataclasses
 import math
 from collections import Counter
 from datetime import date
@@ -156,28 +155,25 @@ def test_a_window_ends_to_the_millisecond() -> None:
 
 
 def test_a_click_that_two_layers_saw_is_one_contact() -> None:
-    # Given a click that the click memory knows by the order, and GA4 by its own id two minutes later; an e-mail between
-    # other contacts is a contact of its own
-    found = attributed(
-        touch("order 1", 3, "chatgpt"),
-        touch("ga4 client", 3 - 2 * MINUTE / DAY, "chatgpt", kind="visit"),
-        touch("ga4 client", 3, "email", kind="visit"),
-        link(1, "order 1"), link(1, "ga4 client"), conversion(1, None),
-        windows=[30],
-    )  # fmt: skip
-    # Then (the e-mail came at the same instant and parts nothing of what is one channel's within half an hour, unless
-    # it stands between them, as here it does: click, visit of the e-mail, visit)
-    assert of(found, "time_decay", 30) == pytest.approx({"chatgpt": 2 / 3, "email": 1 / 3}, rel=1e-3)
-    # When nothing stands between them
+    """The click memory knows a click by the order, GA4 the visit by its own id, 30 minutes later: one contact, 3 days
+    before. An e-mail 10 days before has half its decay: 2/3 and 1/3.
+
+    Where an e-mail stands between the click and the visit, they are two: 1/3 each, but for minutes.
+    """
     found = attributed(
         touch("order 1", 3, "chatgpt"),
         touch("ga4 client", 3 - 30 * MINUTE / DAY, "chatgpt", kind="visit"),
         touch("ga4 client", 10, "email", kind="visit"),
         link(1, "order 1"), link(1, "ga4 client"), conversion(1, None),
+        touch("order 2", 3, "google_ads"),
+        touch("other client", 3 - 1 * MINUTE / DAY, "meta_ads", kind="visit"),
+        touch("other client", 3 - 2 * MINUTE / DAY, "google_ads", kind="visit"),
+        link(2, "order 2"), link(2, "other client"), conversion(2, None),
         windows=[30],
     )  # fmt: skip
-    # Then it is one: decay of 3 and of 10 days is 1 to 1/2
-    assert of(found, "time_decay", 30) == pytest.approx({"chatgpt": 2 / 3, "email": 1 / 3})
+    assert of(found, "time_decay", 30) == pytest.approx(
+        {"chatgpt": 2 / 3, "email": 1 / 3, "google_ads": 2 / 3, "meta_ads": 1 / 3}, rel=1e-3
+    )
 
 
 def test_views_count_only_when_asked_for_and_a_click_beats_them() -> None:
@@ -192,20 +188,19 @@ def test_views_count_only_when_asked_for_and_a_click_beats_them() -> None:
     assert of(with_views, "time_decay", 30) == pytest.approx({"chatgpt": 1 / 3, "meta_ads": 2 / 3 + 1})
 
 
-def test_each_conversion_of_a_person_has_a_path_of_its_own() -> None:
-    # Given two conversions of one person, and a touch before both
+def test_each_conversion_of_the_type_on_a_day_of_the_period_has_a_path_of_its_own() -> None:
+    # Given two conversions of one person after a touch, one of another type, some of other days, and one late on the
+    # last day in UTC, whose day in the report's zone is the next one
     found = attributed(
-        touch("ann", 1, "chatgpt"), conversion(1, "ann"), conversion(2, "ann", NOON + 2 * DAY), windows=[7]
-    )
-    assert of(found, "last_click", 7) == {"chatgpt": 2}
-
-
-def test_other_types_and_days_are_not_credited() -> None:
-    found = attributed(
-        touch("ann", 1, "chatgpt"), conversion(1, "ann"), conversion(2, "ann", type="lead_created"),
-        conversion(3, "ann", NOON + 20 * DAY), conversion(4, "ann", NOON - 30 * DAY),
+        touch("ann", 1, "chatgpt"), conversion(1, "ann"), conversion(2, "ann", NOON + 2 * DAY),
+        conversion(3, "ann", type="lead_created"),
+        conversion(4, "ann", NOON + 20 * DAY), conversion(5, "ann", NOON - 30 * DAY),
+        conversion(6, "ann") | {"day": date(2026, 11, 1)},
+        windows=[7],
     )  # fmt: skip
-    assert found.conversions == 1
+    # Then the touch is credited with the first two
+    assert of(found, "last_click", 7) == {"chatgpt": 2}
+    assert (found.type, found.conversions) == ("order_created", 2)
 
 
 def test_rare_campaigns_share_a_state_of_the_chain_and_its_credit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +248,7 @@ def expect_like_the_oracle(tables: dict[str, Any], **options: Any) -> None:
                     )  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_queries_agree_with_plain_python(seed: int) -> None:
     expect_like_the_oracle(random_shop(seed), views=seed % 2 == 1)
 
@@ -263,7 +258,7 @@ def test_the_queries_agree_with_plain_python_with_other_settings() -> None:
 
 
 @given(st.integers(0, 2**32), st.integers(2, 60), st.integers(1, 60))
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_credit_sums_to_the_conversions(seed: int, persons: int, orders: int) -> None:
     # Given any shop with a conversion of somebody known and a touch
     tables = random_shop(seed, persons=persons, orders=orders)
@@ -401,11 +396,3 @@ def test_progress_is_told() -> None:
     attributed(conversion(1, "ann"), touch("ann", 1, "email"), progress=told.append)
     assert len(told) == 5
     assert told[-1] == "Attribution: 0 samples of persons"
-
-
-def test_the_period_is_of_the_reports_days() -> None:
-    # Given a conversion late on the last day in UTC, whose day in the report's zone is the next one
-    late = conversion(1, "ann", NOON) | {"day": date(2026, 11, 1)}
-    found = attributed(late, conversion(2, "ann"), touch("ann", 1, "email"))
-    assert found.conversions == 1
-    assert dataclasses.astuple(found)[0] == "order_created"

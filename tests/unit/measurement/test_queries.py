@@ -1,6 +1,7 @@
 """Every query is registered, compiles for both engines, and means the same on both, as far as one can tell here."""
 
 import inspect
+from functools import cache
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from measurement.engine import DIALECTS, Data, sql, unbound
+from measurement.engine import DIALECTS, Data, Dialect, sql, unbound
 from measurement.queries import every, modules
 from measurement.tables import TABLES
 from tests.unit.measurement.attribution_rows import random_shop
@@ -55,6 +56,17 @@ NO_FUNCTIONS = {
 """Words before an opening bracket that call nothing."""
 
 
+@cache
+def text_of(name: str, dialect: Dialect) -> str:
+    """A query as it is written for an engine."""
+    return sql(every()[name](UNBOUND), dialect)
+
+
+@pytest.fixture(scope="module")
+def shop() -> Data:
+    return Data.of(random_shop(3, orders=20))
+
+
 def functions_of(text: str) -> set[str]:
     """The names that a statement calls: every word before an opening bracket that is no keyword or type."""
     tokens = sqlglot.tokenize(text, read="athena")
@@ -73,7 +85,7 @@ def unknown_in_trino(text: str) -> set[str]:
 @pytest.mark.parametrize("name", sorted(every()))
 def test_every_query_compiles_for_both_engines(name: str) -> None:
     # When it is written for each
-    texts = {dialect: sql(every()[name](UNBOUND), dialect) for dialect in DIALECTS}
+    texts = {dialect: text_of(name, dialect) for dialect in DIALECTS}
     # Then each is one statement of that dialect, and Athena's calls only what Trino has
     for dialect, text in texts.items():
         (statement,) = sqlglot.parse(text, read=dialect)
@@ -91,16 +103,14 @@ def test_a_function_that_trino_lacks_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in sorted(every()) if name.split(".")[0] in {"attribution", "paths"}])
-def test_what_is_written_for_athena_means_the_same(name: str) -> None:
+def test_what_is_written_for_athena_means_the_same(name: str, shop: Data) -> None:
     # Given a shop, and the query as it is written for Athena, put into DuckDB's words by sqlglot
-    with Data.of(random_shop(3, orders=20)) as data:
-        query = every()[name]
-        text = sqlglot.transpile(sql(query(UNBOUND), "athena"), read="athena", write="duckdb")[0]
-        # When both run
-        expected = data.rows(query(data))
-        answer = data.connection.con.execute(text)
-        columns = [column[0] for column in answer.description]
-        found = [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+    (text,) = sqlglot.transpile(text_of(name, "athena"), read="athena", write="duckdb")
+    # When both run
+    expected = shop.rows(every()[name](shop))
+    answer = shop.connection.con.execute(text)
+    columns = [column[0] for column in answer.description]
+    found = [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
 
     # Then they say the same, but for the last digits of sums
     def comparable(rows: list[dict[str, Any]]) -> list[tuple[str, ...]]:
