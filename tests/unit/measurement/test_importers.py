@@ -352,6 +352,27 @@ def test_what_a_bare_chatgpt_means_can_be_decided(tmp_path: Path) -> None:
     assert not any("may mean the ad" in each for each in notes)
 
 
+def test_an_answer_of_chatgpt_that_says_so_stays_one_whatever_a_bare_one_means(tmp_path: Path) -> None:
+    words = [
+        "ChatGPT",
+        "ChatGPT (answer)",
+        "I asked ChatGPT",
+        "ChatGPT recommended you",
+        "A sponsored answer in ChatGPT",
+    ]
+    (tmp_path / "a.csv").write_text(
+        "order_id,at,answer\n" + "".join(f"{at},2026-09-02T10:00:00Z,{each}\n" for at, each in enumerate(words))
+    )
+    rows, _ = imported(tmp_path, entry("survey", file="a.csv", chatgpt="chatgpt"))
+    assert picked(rows["survey"], "answer", "channel") == [
+        ("ChatGPT", "chatgpt"),
+        ("ChatGPT (answer)", "ai_assistant"),
+        ("ChatGPT (answer)", "ai_assistant"),
+        ("ChatGPT (answer)", "ai_assistant"),
+        ("ChatGPT (ad)", "chatgpt"),
+    ]
+
+
 def test_knocommerce(tmp_path: Path) -> None:
     rows, _ = sample(tmp_path, "knocommerce.csv", "knocommerce")
     assert picked(rows["survey"], "answer_id", "order_id", "answer", "channel") == [
