@@ -1,5 +1,6 @@
 """Every kind of export, in its own format, becomes the rows that are expected; and what each refuses."""
 
+import re
 import shutil
 from datetime import date, datetime
 from pathlib import Path
@@ -526,3 +527,14 @@ def test_a_folder_that_has_something_is_left_alone(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["spend.csv"]
     with pytest.raises(BadInput, match="cannot be written"):
         starter.begin(tmp_path / "spend.csv" / "below")
+
+
+@pytest.mark.parametrize("kind", sorted(set(OPTIONS) - {"ga4_api", "ga4_bigquery"}))
+def test_nothing_personal_of_a_sample_reaches_a_table_or_a_note(tmp_path: Path, kind: str) -> None:
+    # Given the sample of an export with e-mail addresses, names and a free text
+    options = {"currency": "USD", "dates": "month first", "time_zone": "UTC", "sources": {"Paid Search": "google_ads"}}
+    # When it is imported
+    rows, notes = sample(tmp_path, f"{kind}.csv", kind, **options)
+    # Then none of it is in a table or in what is said
+    kept = "\n".join([*map(repr, rows.values()), *notes])
+    assert not re.search(r"@|Example|Ada\b|Bluebay|Harbour|neighbour|sister|door", kept)
