@@ -2,7 +2,7 @@
 
 * An exploration's CSV (`ga4_exploration`, `ga4_transactions`), by hand, within GA4's own limits and sampling.
 * The BigQuery export as Parquet (`ga4_bigquery`): every event, read by DuckDB. The only one that knows who did what.
-* The Data API (`ga4_api`) by Google's own client, an optional extra: `pip install 'conversion-relay[ga4]'`.
+* The Data API (`ga4_api`) by Google's own client, an optional extra: `pip install google-analytics-data`.
 
 Sources of the field names: Google, "BigQuery Export schema" and "API dimensions and metrics", looked up 2026-11-29.
 """
@@ -380,7 +380,7 @@ PAGE: Final = 100_000
 """Rows of one answer (Data API: runReport, limit; 250,000 at most)."""
 _PLACES: Final = ("sessionSource", "sessionMedium", "sessionCampaignName")
 _METRICS: Final = ("sessions", "engagedSessions", "checkouts", "ecommercePurchases", "purchaseRevenue")
-INSTALL: Final = "pip install 'conversion-relay[ga4]'"
+INSTALL: Final = "pip install google-analytics-data"
 
 
 def api(entry: Input, settings: Settings) -> Iterable[tuple[str, Mapping[str, Any]]]:

@@ -62,7 +62,7 @@ currency = "USD"
 # files = ["ga4/*.parquet"]
 
 # [[input]]
-# kind = "ga4_api"                # in place of both exports: pip install 'conversion-relay[ga4]'
+# kind = "ga4_api"                # in place of both exports: pip install google-analytics-data
 # property = "463855"
 
 # What was paid.

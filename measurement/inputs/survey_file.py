@@ -72,6 +72,11 @@ _AD: Final = re.compile(
 _PATTERNS: Final = tuple(
     (re.compile(pattern), paid, free)
     for pattern, paid, free in (
+        (
+            r"(?=.*(?:chat ?-?gpt|open ?ai\b)).*(?:answer|recommend|suggest|ask|organic|conversation|antwort|empfehl)",
+            ("ChatGPT (ad)", CHATGPT),
+            ("ChatGPT (answer)", "ai_assistant"),
+        ),
         (r"chat ?-?gpt|open ?ai\b", ("ChatGPT (ad)", CHATGPT), (BARE, "ai_assistant")),
         (
             r"\b(?:ai|a\.i\.|ki|perplexity|gemini|copilot|claude|grok|deepseek|assistants?|chat ?bots?|llm)\b",

@@ -245,7 +245,7 @@ def test_without_google_s_client_the_command_is_said(tmp_path: Path, monkeypatch
     assert "measurement.toml:7: [[input]] ga4_api: Google's client for the Data API is not installed." in str(
         problem.value
     )
-    assert "pip install 'conversion-relay[ga4]'" in str(problem.value)
+    assert "pip install google-analytics-data" in str(problem.value)
 
 
 def test_a_property_is_a_number(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Every kind of export, in its own format, becomes the rows that are expected; and what each refuses."""
 
+import re
 import shutil
 from datetime import date, datetime
 from pathlib import Path
@@ -352,6 +353,27 @@ def test_what_a_bare_chatgpt_means_can_be_decided(tmp_path: Path) -> None:
     assert not any("may mean the ad" in each for each in notes)
 
 
+def test_an_answer_of_chatgpt_that_says_so_stays_one_whatever_a_bare_one_means(tmp_path: Path) -> None:
+    words = [
+        "ChatGPT",
+        "ChatGPT (answer)",
+        "I asked ChatGPT",
+        "ChatGPT recommended you",
+        "A sponsored answer in ChatGPT",
+    ]
+    (tmp_path / "a.csv").write_text(
+        "order_id,at,answer\n" + "".join(f"{at},2026-09-02T10:00:00Z,{each}\n" for at, each in enumerate(words))
+    )
+    rows, _ = imported(tmp_path, entry("survey", file="a.csv", chatgpt="chatgpt"))
+    assert picked(rows["survey"], "answer", "channel") == [
+        ("ChatGPT", "chatgpt"),
+        ("ChatGPT (answer)", "ai_assistant"),
+        ("ChatGPT (answer)", "ai_assistant"),
+        ("ChatGPT (answer)", "ai_assistant"),
+        ("ChatGPT (ad)", "chatgpt"),
+    ]
+
+
 def test_knocommerce(tmp_path: Path) -> None:
     rows, _ = sample(tmp_path, "knocommerce.csv", "knocommerce")
     assert picked(rows["survey"], "answer_id", "order_id", "answer", "channel") == [
@@ -505,3 +527,14 @@ def test_a_folder_that_has_something_is_left_alone(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["spend.csv"]
     with pytest.raises(BadInput, match="cannot be written"):
         starter.begin(tmp_path / "spend.csv" / "below")
+
+
+@pytest.mark.parametrize("kind", sorted(set(OPTIONS) - {"ga4_api", "ga4_bigquery"}))
+def test_nothing_personal_of_a_sample_reaches_a_table_or_a_note(tmp_path: Path, kind: str) -> None:
+    # Given the sample of an export with e-mail addresses, names and a free text
+    options = {"currency": "USD", "dates": "month first", "time_zone": "UTC", "sources": {"Paid Search": "google_ads"}}
+    # When it is imported
+    rows, notes = sample(tmp_path, f"{kind}.csv", kind, **options)
+    # Then none of it is in a table or in what is said
+    kept = "\n".join([*map(repr, rows.values()), *notes])
+    assert not re.search(r"@|Example|Ada\b|Bluebay|Harbour|neighbour|sister|door", kept)
