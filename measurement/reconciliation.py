@@ -49,6 +49,8 @@ WAITING: Final = timedelta(days=1)
 CONSENT: Final = 0.5
 """Up to this share of orders GA4 may lack for want of consent, by blockers, or as there was no visit. What lacks beyond
 is flagged: the tag is probably not on the page."""
+WHOLE_CRM: Final = 0.8
+"""The share of the sales from which on a CRM counts as one that keeps all of them: what it then lacks is flagged."""
 
 LOSING: Final = frozenset(
     {"consent_refused", "consent_unknown", "no_click_ref", "no_match_key", "below_min", "stale_event", "unknown_shop",
@@ -712,15 +714,22 @@ class _Found:
     ) -> None:
         """Of layers without common ids only the counts can be compared: what another day makes up for, and the rest."""
         shifted = paired(residual, reach)
+        # A shop's CRM knows the few sales that a person has made. One that has most of them should have the others too.
+        total = sum(self._counts[before][day, *of] or 0 for day in residual)
+        keeps_a_part = sum(residual.values()) > (1 - WHOLE_CRM) * total
         name = {"ga4": "GA4", "crm": "the CRM"}[after]
         for day, number in residual.items():
             place, moved = (day, *of), shifted.get(day, 0)
             self._add(place, (before, after), moved, f"{name} counts it on another day")
             rest = number - moved
-            is_usual = after == "ga4" and 0 < rest <= CONSENT * (self._counts[before][place] or 1)
-            lacks = (
-                f"{name} has not seen it: no consent, a blocker, or no visit" if after == "ga4" else f"not in {name}"
-            )
+            if after == "ga4":
+                is_usual = 0 < rest <= CONSENT * (self._counts[before][place] or 1)
+                lacks = "GA4 has not seen it: no consent, a blocker, or no visit"
+            else:
+                is_usual = rest > 0 and keeps_a_part
+                lacks = (
+                    "the CRM keeps no such sale: it has those that began as a lead" if is_usual else "not in the CRM"
+                )
             self._add(
                 place, (before, after), rest, lacks if rest > 0 else f"{name} counts more", explained=is_usual,
                 advice="" if is_usual else "Import the orders of the source of truth, to compare order by order.",

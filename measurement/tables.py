@@ -95,7 +95,7 @@ TABLES: Final = {
                 ),
                 Column("reason", "text", "why it was rejected or has expired", False),
                 Column("clicked", "flag", "it carries a ChatGPT click reference (oppref)"),
-                Column("match_keys", "text", "by what OpenAI can match it, in words: `oppref email phone`"),
+                Column("match_keys", "text", "by what OpenAI can match it, in words: `oppref email phone`; `none`"),
                 Column("market", "text", "country and region, `US-CA`, for geo tests", False),
                 _BUCKET,
             ),

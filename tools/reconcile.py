@@ -16,7 +16,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -90,11 +89,11 @@ def _settings(options: argparse.Namespace) -> Settings:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     from measurement.problems import BadInput
-    from measurement.settings import Input, Settings
+    from measurement.settings import Input, Settings, load
 
     now = datetime.now(UTC)
     if options.folder is not None:
-        settings: Settings = import_module("measurement.settings").load(options.folder / SETTINGS)
+        settings = load(options.folder / SETTINGS)
         if options.since is not None:
             today = now.astimezone(settings.time_zone).date()
             settings = replace(settings, first=_first(options.since, settings.time_zone), last=today)
@@ -139,10 +138,11 @@ def _no_rates() -> Any:
 
 def _read(options: argparse.Namespace, settings: Settings, workspace: Path) -> tuple[Data, tuple[str, ...]]:
     """The tables of all inputs. Raises BadInput."""
+    from measurement import inputs
     from measurement.engine import Data
 
     if options.folder is not None:
-        imported = import_module("measurement.inputs").run(settings, workspace, progress=_say)
+        imported = inputs.run(settings, workspace, progress=_say)
         return Data.in_folder(workspace), tuple(imported.notes)
     from measurement.inputs import deliveries, ledger, openai, relay, shop
     from measurement.tables import TABLES

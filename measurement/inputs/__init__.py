@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from measurement.inputs import crm, deliveries, ga4, ledger, openai, orders, sales, spend, survey_file, touches
+from measurement.inputs import crm, deliveries, ga4, ledger, openai, orders, sales, shop, spend, survey_file, touches
 from measurement.inputs.cells import Unreadable
 from measurement.inputs.reading import settings_file
 from measurement.inputs.rows import ALIAS, NOTE, BadRows, Located, completed, counted, lines
@@ -35,7 +35,7 @@ from measurement.tables import TABLES, Table
 
 Importer = Callable[[Input, Settings], Iterable[tuple[str, Mapping[str, Any]]]]
 
-_MODULES: Final = (ledger, deliveries, openai, ga4, crm, survey_file, spend, touches, orders, sales)
+_MODULES: Final = (ledger, deliveries, openai, shop, ga4, crm, survey_file, spend, touches, orders, sales)
 IMPORTERS: Final[Mapping[str, Importer]] = {
     kind: importer for module in _MODULES for kind, importer in module.IMPORTERS.items()
 }

@@ -50,7 +50,7 @@ def match_keys(tables: Mapping[str, ir.Table], conversion_type: str, first: date
         table.group_by("source")
         .aggregate(
             conversions=table.count(),
-            none=(table["match_keys"].strip() == "").cast("int64").sum(),
+            none=table["match_keys"].isin(["none", ""]).cast("int64").sum(),
             **{key: padded.contains(f" {key} ").cast("int64").sum() for key in MATCH_KEYS},
         )
         .order_by(ibis.desc("conversions"), "source")

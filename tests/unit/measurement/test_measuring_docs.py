@@ -29,7 +29,7 @@ def test_every_kind_of_input_is_explained(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*_REPORT, *_TEST, *(reading.OPTIONS - {"kind"}), "options", "stages", "sources", "ids"]
+    "name", [*_REPORT, *_TEST, *sorted(reading.OPTIONS - {"kind"}), "options", "stages", "sources", "ids"]
 )
 def test_every_setting_is_explained(name: str) -> None:
     assert f"[input.{name}]" in MEASURING or re.search(rf"`(?:\[input\.)?{name}\b", MEASURING)

@@ -674,6 +674,34 @@ def test_the_crm_wins_orders_later_and_may_lack_some() -> None:
     adds_up(made)
 
 
+def test_a_crm_that_keeps_only_what_began_as_a_lead_lacks_nothing() -> None:
+    made = found(
+        {
+            "orders": [order(number) for number in range(10)],
+            "conversions": [conversion(number) for number in range(10)],
+            "crm": [won("a"), won("b")],
+        },
+        inputs=(Input("shop_api", {}, 1),),
+    )
+
+    assert reasons(made, "truth", "crm", D) == {"the CRM keeps no such sale: it has those that began as a lead": 8}
+    assert flagged(made) == []
+    adds_up(made)
+
+
+def test_a_crm_that_keeps_nearly_all_sales_and_lacks_one_is_flagged() -> None:
+    made = found(
+        {
+            "orders": [order(number) for number in range(10)],
+            "conversions": [conversion(number) for number in range(10)],
+            "crm": [won(str(number)) for number in range(9)],
+        },
+        inputs=(Input("shop_api", {}, 1),),
+    )
+
+    assert [(each.after, each.reason, each.count) for each in flagged(made)] == [("crm", "not in the CRM", 1)]
+
+
 def test_leads_of_a_call_platform_are_compared_with_the_crm_s() -> None:
     lead = conversion("c1", source="callrail", type="lead_created")
     made = found({"conversions": [lead], "crm": [won("a", stage="lead"), won("b", stage="lead")]})
