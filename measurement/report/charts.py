@@ -13,6 +13,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final, Literal
@@ -74,10 +75,22 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A chart as two SVG texts."""
+    """A chart as two SVG texts, which threads draw while the next one is laid out."""
 
-    wide: str
-    narrow: str
+    drawn: tuple[Future[str], Future[str]]
+
+    @property
+    def wide(self) -> str:
+        """For screens from 45 rem on, and for paper."""
+        return self.drawn[0].result()
+
+    @property
+    def narrow(self) -> str:
+        """For phones."""
+        return self.drawn[1].result()
+
+
+_PENS: Final = ThreadPoolExecutor(2, "vl-convert")
 
 
 # The frame ------------------------------------------------------------------------------------------------------------
@@ -576,7 +589,8 @@ def _named(first: int, last: int, count: int) -> list[int]:
 def _both(make: Callable[[int], dict[str, Any]], title: str, about: str) -> Picture:
     # Altair holds every part against its schema as it is made, which takes half of the time; a test does it instead.
     with debug_mode(False):
-        return Picture(*(_svg(make(width), width, title, about) for width in (WIDE, NARROW)))
+        wide, narrow = (_PENS.submit(_svg, make(width), width, title, about) for width in (WIDE, NARROW))
+    return Picture((wide, narrow))
 
 
 def _svg(spec: dict[str, Any], width: int, title: str, about: str) -> str:

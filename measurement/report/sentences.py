@@ -266,7 +266,11 @@ def _told(survey: Survey) -> str:
         if each.channel == CHATGPT:
             between = interval(each.share, "share")
             said = f" ({each.share.level:.0%} interval {between})".replace("% i", " % i") if between else ""
-            return f"{who}, {share(each.share.value)}{said} first heard of the shop by ChatGPT"
+            weighted = ""
+            if each.adjusted is not None:
+                around = interval(each.adjusted, "share")
+                weighted = f", or {share(each.adjusted.value)}{f' ({around})' if around else ''} weighted to all buyers"
+            return f"{who}, {share(each.share.value)}{said} first heard of the shop by ChatGPT{weighted}"
     return f"{who}, nobody named ChatGPT"
 
 

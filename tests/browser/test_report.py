@@ -129,5 +129,7 @@ def test_it_prints_with_the_wide_charts_and_without_links(opened: Callable[..., 
     page.emulate_media(media="print")
     assert page.locator("figure > svg.narrow:visible").count() == 0
     assert not page.locator("nav").is_visible()
+    page.set_viewport_size({"width": 690, "height": 1000})  # A4 less its margins
+    assert page.evaluate("document.documentElement.scrollWidth") <= 690
     printed = page.pdf(format="A4")
     assert printed.startswith(b"%PDF")

@@ -146,10 +146,13 @@ def test_the_charts_are_what_vega_lite_takes(monkeypatch: pytest.MonkeyPatch) ->
     days = [day, day + timedelta(days=1)]
     marks = (Mark("a", 3, "3"), Mark("b", 5, "5 (4 – 6)", 1, 4, 6, "modelled"))
     line, dashed = Line("Sold", (1.0, None), 0), Line("Expected", (1.0, 2.0), 1, dashed=True)
-    for style in ("bar", "dot"):
-        draw_rows([Group("x", marks)], style=style, form=str, title="", about="", reference=0.0)
-    draw_lines(days, [line, dashed], title="", about="", band=[(0, 1), (1, 2)], spans=[(day, day)], span_label="Test")
-    draw_strips([Strip("GA4", ((day, day),), "1 of 2 days")], *days, title="", about="")
+    pictures = [
+        draw_rows([Group("x", marks)], style="bar", form=str, title="", about=""),
+        draw_rows([Group("x", marks)], style="dot", form=str, title="", about="", reference=0.0),
+        draw_lines(days, [line, dashed], title="", about="", band=[(0, 1), (1, 2)], spans=[(day, day)], span_label="x"),
+        draw_strips([Strip("GA4", ((day, day),), "1 of 2 days")], *days, title="", about=""),
+    ]
+    assert [each.wide + each.narrow for each in pictures] == [""] * 4
     assert len(seen) == 8
     for spec in seen:
         alt.LayerChart.from_dict(spec, validate=True)
