@@ -135,6 +135,7 @@ def _for_example(query: Query) -> Callable[[Mapping[str, ir.Table]], ir.Table]:
 
 
 QUERIES: Final[dict[str, Callable[[Mapping[str, ir.Table]], ir.Table]]] = {
+    "first_answers": first_answers,
     "buyers": _for_example(buyers),
     "last_touches": _for_example(last_touches),
     "cells": _for_example(cells),

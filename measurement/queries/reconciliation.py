@@ -180,9 +180,9 @@ def _union(parts: list[ir.Table]) -> ir.Table:
 _FIRST, _LAST = date(2026, 11, 1), date(2026, 11, 30)
 
 QUERIES: Final[dict[str, Callable[[Tables], ir.Table]]] = {
-    "reconciliation_spans": spans,
+    "spans": spans,
     **{
-        f"reconciliation_{each.__name__}": partial(each, first=_FIRST, last=_LAST)
+        each.__name__: partial(each, first=_FIRST, last=_LAST)
         for each in (received, recorded, truth, matches, missing, attributed, ga4, crm)
     },
 }
