@@ -891,10 +891,18 @@ def _tested(tested: Experiment, place: int) -> list[Block]:
     for at, each in enumerate(lifts):
         if len(each.points) > 1:
             blocks.append(_over_time(each, tested, f"{place}_{at + 1}"))
-    caveats = [f"{each.method.capitalize()}: {clean(said)}" for each in lifts for said in each.caveats]
-    if caveats:
-        blocks.append(Points("What would make it wrong", tuple(caveats)))
+    if caveats := _caveats(lifts):
+        blocks.append(Points("What would make it wrong", caveats))
     return blocks
+
+
+def _caveats(lifts: Sequence[Lift]) -> tuple[str, ...]:
+    """What would make the test wrong: once what holds for every method, then what one of them alone has to fear."""
+    of_all = [said for said in lifts[0].caveats if all(said in each.caveats for each in lifts)]
+    of_one = [
+        f"{each.method.capitalize()}: {said}" for each in lifts for said in each.caveats if said not in of_all
+    ]  # fmt: skip
+    return tuple(clean(said) for said in (*of_all, *of_one))
 
 
 def _summary(lift: Lift) -> str:

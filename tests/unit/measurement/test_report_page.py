@@ -1,6 +1,7 @@
 """The page: one file that needs nothing else, well-formed, and safe whatever the names in the data are."""
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -9,10 +10,11 @@ from typing import Any
 import altair as alt
 import pytest
 
+from measurement.incrementality.results import Lift
 from measurement.report import charts
 from measurement.report.charts import Group, Line, Mark, Strip, draw_lines, draw_rows, draw_strips
 from measurement.report.page import render
-from measurement.report.sections import Chart, Refusal, sheets
+from measurement.report.sections import Chart, Points, Refusal, sections, sheets
 from tests.unit.measurement.report_samples import HOSTILE, SAMPLES, drawn, empty, full
 
 VOID = {"meta", "link", "br", "path", "circle", "rect", "line"}
@@ -176,3 +178,26 @@ def test_days_without_data_interrupt_a_line() -> None:
     days = [row[0] for row in sheets(drawn("full"))["stages_by_day"].rows[:4]]
     runs = charts._runs(days, [1.0, None, 2.0, 3.0])
     assert [[point["value"] for point in run] for run in runs] == [[1.0], [2.0, 3.0]]
+
+
+def test_what_every_method_has_to_fear_is_said_once() -> None:
+    results = full()
+    (tested, *others) = results.tests
+    lift = next(each for each in tested.lifts if isinstance(each, Lift))
+    both = replace(
+        tested,
+        lifts=(
+            replace(lift, method="difference in differences", caveats=("Spill-over.", "Drift.")),
+            replace(lift, method="synthetic control", caveats=("Misfit.", "Spill-over.")),
+        ),
+    )
+
+    made = sections(replace(results, tests=(both, *others)))
+
+    (said, *_) = [
+        block.items
+        for section in made
+        for block in section.blocks
+        if isinstance(block, Points) and block.title == "What would make it wrong"
+    ]
+    assert said == ("Spill-over.", "Difference in differences: Drift.", "Synthetic control: Misfit.")
