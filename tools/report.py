@@ -28,6 +28,10 @@ OUT: Final = "report"
 DEMO_OUT: Final = Path("build/demo-report")
 WIDTH: Final = 120
 """Columns of the table where the output is no terminal's."""
+UNCORRECTED: Final = (
+    "An interval of 95 % misses one time in twenty. What was answered and what was clicked are counts, which\n"
+    "nothing corrects: those with a click answer more often, and many clicks nobody sees. That is why there are models."
+)
 ENGINES: Final = ("duckdb", "athena")
 _ATHENA: Final = ("database", "staging", "region")
 
@@ -166,6 +170,7 @@ def show(console: Console, comparisons: Sequence[Comparison]) -> None:
             "" if inside is None else "[green]yes[/]" if inside else "[yellow]no[/]",
         )
     console.print(table)
+    console.print(UNCORRECTED)
 
 
 @contextmanager

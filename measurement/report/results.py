@@ -112,6 +112,7 @@ class Results:
         return {
             "survey": None if isinstance(self.survey, CannotSay) else self.survey,
             "unseen": None if isinstance(self.unseen, CannotSay) else self.unseen,
+            "attribution": None if isinstance(self.attribution, CannotSay) else self.attribution,
             "lifts": {
                 each.test.name: tuple(lift for lift in each.lifts if isinstance(lift, Lift)) for each in self.tests
             },

@@ -181,7 +181,7 @@ def main() -> int:
             f"{each['load']}",
         )
     good &= all(each["seconds"] <= MOST_SECONDS and each["peak_gib"] <= MOST_GIB for each in results)
-    Console().print(table)
+    Console(width=100).print(table)
     print(f"Aim: {MOST_SECONDS} s and {MOST_GIB} GiB for ten million touches, growth at most n log n (+{SLACK}).")
     if options.most >= SIZES[-1]:
         RESULT.parent.mkdir(exist_ok=True)
