@@ -121,7 +121,7 @@ def attribute(
         shares = _columns(data, queries.shares(contacts, outlines, scope, **rules))
         tell("Attribution: the paths that end in a conversion, and those that do not")
         to_conversion = _columns(data, queries.steps_to_conversion(contacts, outlines, scope))
-        to_nothing = _columns(data, queries.steps_to_nothing(data, known, scope))
+        to_nothing = _columns(data, queries.steps(keep(paths.lost(data, known, scope)), scope))
     tell(f"Attribution: {replicates:,} samples of persons")
     drawn = _weights(replicates, seed)
     credit = _Credit(states, drawn, everything)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 import ibis
 
 from measurement.queries import paths
+from measurement.queries._sets import together
 from measurement.queries.paths import DAY_MS, REPRESENTATIVE, Scope
 
 if TYPE_CHECKING:
@@ -35,20 +37,24 @@ def everything(sold: ir.Table, buyers: ir.Table) -> ir.Table:
 def outlines(sold: ir.Table, contacts: ir.Table, scope: Scope, *, half_life_days: float = 7.0) -> ir.Table:
     """One row for each conversion with a contact, twice where it has direct ones and others: what its contacts come to.
 
-    For each window: ``contacts_7``, ``weight_7`` (the sum of their decay) and ``first_weight_7`` (that of the first).
-    ``last`` and ``last_view`` are the last click or visit and the last view, as one number: age, kind and state.
-    ``nearest``: the age of the last contact that is not direct, as direct ones count in shorter windows only.
+    For each window: ``contacts_7``, ``weight_7`` (the sum of their decay) and ``first_weight_7`` (that of the first),
+    ``cut_7`` (the window cuts a contact), and ``last_7``: the last click or visit, if there is none the last view, as
+    one number of age, kind and state. ``nearest``: the age of the last contact that is not direct, as direct ones
+    count in shorter windows only.
     """
     c = contacts.mutate(decay=_decay(contacts.age, half_life_days))
     is_view = c.kind == paths.KINDS.index("view")
     key = c.age * _KEY + c.kind * _STATES_IN_KEY + c.state
-    columns = {"last": key.min(where=~is_view), "last_view": key.min(where=is_view), "closest": c.age.min()}
+    columns = {"closest": c.age.min()}
     for days in scope.windows:
-        inside = c.age <= days * DAY_MS
+        inside = _inside(c, days)
+        last = key.min(where=inside & ~is_view)
         columns |= {
             f"contacts_{days}": c.count(where=inside),
             f"weight_{days}": c.decay.sum(where=inside),
             f"first_weight_{days}": c.decay.min(where=inside),
+            f"cut_{days}": c.count(where=c.cut == days) > 0,
+            f"last_{days}": ibis.coalesce(last, key.min(where=inside)) if scope.views else last,
         }
     each = c.group_by("number", "direct").agg(**columns)
     others = each.filter(~each.direct).select("number", nearest="closest")
@@ -65,12 +71,10 @@ def last_clicks(outlines: ir.Table, scope: Scope) -> ir.Table:
     o = outlines
     parts = []
     for days in scope.windows:
-        # A number is at most that of any contact of this age.
-        most = (days * DAY_MS + 1) * _KEY
-        last = (o["last"] < most).ifelse(o["last"], o["last_view"])
+        state = (o[f"last_{days}"] % _STATES_IN_KEY).cast("int16")
         parts.append(
             o.filter(o[f"contacts_{days}"] > 0, _counts(o, days)).select(
-                "bucket", "value", window=ibis.literal(days, "int16"), state=(last % _STATES_IN_KEY).cast("int16")
+                "bucket", "value", window=ibis.literal(days, "int16"), state=state
             )
         )
     every = ibis.union(*parts) if len(parts) > 1 else parts[0]
@@ -86,9 +90,8 @@ def shares(
     decay = _decay(found.age, half_life_days)
     columns: dict[str, ir.Value] = {}
     for days in scope.windows:
-        limit = days * DAY_MS
-        inside = (found.age <= limit) & _counts(found, days)
-        is_first = found.before.isnull() | (found.before > limit)
+        inside = _inside(found, days) & _counts(found, days)
+        is_first = (found.cut == days) | (_begins(found, days) & ~found[f"cut_{days}"])
         weight = found[f"weight_{days}"]
         by_time = decay / weight
         # Divided only where there are others.
@@ -109,17 +112,58 @@ def steps(paths_of: ir.Table, scope: Scope) -> ir.Table:
     """How often one state follows another on the paths, by ``bucket``, ``before_node`` (-1: no contact before) and
     ``node``; for each window ``pairs_7`` (both contacts in it), ``starts_7`` (this one is the first in it) and
     ``ends_7`` (this one is the last)."""
+    names = [f"{kind}_{days}" for days in scope.windows for kind in ("pairs", "starts", "ends")]
+    places = ["bucket", "before_node", "node"]
+
+    def counted(rows: ir.Table, columns: Mapping[str, ir.Value]) -> ir.Table:
+        nothing = ibis.literal(0, "int64")
+        found = rows.group_by(places)
+        return found.agg(**{name: columns[name].cast("int64") if name in columns else nothing for name in names})
+
+    paths_of = paths_of.mutate(before_node=paths_of.before_node.fill_null(-1).cast("int16"))
+    whole = paths_of.filter(paths_of.cut == 0)
     columns: dict[str, ir.Value] = {}
-    p = paths_of.mutate(before_node=paths_of.before_node.fill_null(-1))
     for days in scope.windows:
-        limit = days * DAY_MS
-        inside = (p.age <= limit) & _counts(p, days)
+        inside = _inside(whole, days) & _counts(whole, days)
+        begins = _begins(whole, days)
         columns |= {
-            f"pairs_{days}": p.count(where=inside & (p.before <= limit)),
-            f"starts_{days}": p.count(where=inside & (p.before.isnull() | (p.before > limit))),
-            f"ends_{days}": p.count(where=inside & p.newest),
+            f"pairs_{days}": whole.count(where=inside & ~begins),
+            f"starts_{days}": whole.count(where=inside & begins),
+            f"ends_{days}": whole.count(where=inside & whole.newest),
         }
-    return p.group_by("bucket", "before_node", "node").agg(**columns)
+    parts = [counted(whole, columns)]
+    if len(scope.windows) > 1:
+        # What a window cuts begins its path, before the contact that would begin it otherwise, if there is one.
+        cuts = paths_of.filter(paths_of.cut > 0)
+        by_path = cuts.select("number", "direct", cut_by="cut", cut_node="node")
+        after = whole.drop("cut").join(by_path, ["number", "direct"])
+        limit = after.cut_by.cast("int64") * DAY_MS
+        after = after.filter(after.age <= limit, after.before.isnull() | (after.before > limit))
+        followed = after.select(after_number="number", after_direct="direct", after_cut="cut_by")
+        ending = cuts.anti_join(
+            followed,
+            [
+                cuts.number == followed.after_number,
+                cuts.direct == followed.after_direct,
+                cuts.cut == followed.after_cut,
+            ],
+        )
+        pairs = after.drop("before_node").rename(before_node="cut_node")
+        for rows, kind, sign, cut in (
+            (cuts, "starts", 1, "cut"), (ending, "ends", 1, "cut"), (after, "starts", -1, "cut_by"),
+            (pairs, "pairs", 1, "cut_by"),
+        ):  # fmt: skip
+            parts.append(
+                counted(
+                    rows,
+                    {
+                        f"{kind}_{days}": rows.count(where=(rows[cut] == days) & _counts(rows, days)) * sign
+                        for days in scope.windows
+                    },
+                )
+            )
+    every = reduce(together, parts)
+    return every.group_by(places).agg(**{name: every[name].sum() for name in names})
 
 
 def steps_to_conversion(contacts: ir.Table, outlines: ir.Table, scope: Scope) -> ir.Table:
@@ -128,9 +172,14 @@ def steps_to_conversion(contacts: ir.Table, outlines: ir.Table, scope: Scope) ->
     return steps(contacts.join(known, ["number", "direct"]), scope)
 
 
-def steps_to_nothing(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
-    """`steps` of the paths of those who bought nothing."""
-    return steps(paths.lost(t, states, scope), scope)
+def _inside(p: ir.Table, days: int) -> ir.BooleanValue:
+    """Whether a contact lies in a window: one that a window cuts off lies in that one only."""
+    return (p.age <= days * DAY_MS) & ((p.cut == 0) | (p.cut == days))
+
+
+def _begins(p: ir.Table, days: int) -> ir.BooleanValue:
+    """Whether the contact before lies outside of the window, or there is none."""
+    return p.before.isnull() | (p.before > days * DAY_MS)
 
 
 def _counts(p: ir.Table, days: int) -> ir.BooleanValue:
@@ -158,5 +207,4 @@ QUERIES: Final[dict[str, Callable[[Mapping[str, ir.Table]], ir.Table]]] = {
     "shares": lambda t: shares(*_outlines(t), REPRESENTATIVE),
     "steps": lambda t: steps(paths.QUERIES["lost"](t), REPRESENTATIVE),
     "steps_to_conversion": lambda t: steps_to_conversion(*_outlines(t), REPRESENTATIVE),
-    "steps_to_nothing": lambda t: steps_to_nothing(t, paths.QUERIES["states"](t), REPRESENTATIVE),
 }

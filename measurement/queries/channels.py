@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import ibis
 
 from measurement.queries._sets import together
+from measurement.queries.dark_funnel import first_answers
 from measurement.queries.paths import DAY_MS, REPRESENTATIVE, Scope
 from measurement.tables import CHATGPT
 
@@ -53,18 +54,13 @@ def leads(t: Mapping[str, ir.Table], first: date, last: date) -> ir.Table:
 
 def heard(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
     """Of the conversions whose buyer answered the survey: ``answers`` that name the channel, and of how many a click or
-    visit by it in the longest window is known (``seen``). The last answer of an order counts.
+    visit by it in the longest window is known (``seen``). The first answer of an order counts, as in the survey's shares.
 
     A conversion that carries ChatGPT's click reference was a click by ChatGPT, whoever made it.
     """
     sold = t["conversions"]
     sold = sold.filter(sold.type == scope.type, sold.day >= scope.first, sold.day <= scope.last)
-    survey = t["survey"]
-    told = survey.filter(survey.order_id.notnull())
-    told = told.mutate(
-        place=ibis.row_number().over(group_by=told.order_id, order_by=[told.at_ms.desc(), told.answer_id.desc()])
-    )
-    told = told.filter(told.place == 0).select("order_id", "channel")
+    told = first_answers(t).rename(channel="said")
     asked = sold.join(told, "order_id").select(
         "order_id", "conversion", "person", "clicked", "channel", sold_ms="at_ms"
     )

@@ -60,7 +60,7 @@ def last_touches(tables: Mapping[str, ir.Table], kind: str, first: date, last: d
     asked = asked.select("order_id", "person", "bought")
     touched = asked.inner_join(tables["touches"], "person")
     touched = touched.filter(
-        touched.at_ms <= touched.bought, touched.at_ms > touched.bought - LAST_TOUCH_DAYS * _DAY_MS
+        touched.at_ms <= touched.bought, touched.at_ms >= touched.bought - LAST_TOUCH_DAYS * _DAY_MS
     )
     place = ibis.row_number().over(group_by="order_id", order_by=[ibis.desc("at_ms"), "channel"])
     return (

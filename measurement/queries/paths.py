@@ -6,7 +6,12 @@ never. Each conversion has a path of its own: a touch may stand in the paths of 
 
 What counts as one **contact**: touches of one channel that follow each other within 30 minutes, as one visit of GA4
 does. Otherwise a click that the click memory and GA4 both saw would count twice. Its time and campaign are its first
-touch's. A click after a view begins a contact of its own.
+touch's. A click after a view begins a contact of its own. At the same instant a click comes before a visit and that
+before a view; of two alike, that of the campaign with more touches comes first.
+
+A window holds touches, and what lies in it makes the contacts. So where the end of a window **cuts** a contact in two,
+the later part is a contact of that window, with the time and campaign of its own first touch, and of no other window.
+That a touch lies in a window never depends on which other windows are asked for.
 
 **Direct** visits count only where, in the window, there is nothing else (GA4's rule for all its models).
 **Views** count only where the scope says so.
@@ -111,11 +116,12 @@ def contacts(t: Mapping[str, ir.Table], states: ir.Table, buyers: ir.Table, scop
 
     ``number`` is the conversion's, ``age`` milliseconds before it, ``before`` the age and ``before_node`` the node of
     the contact before, if any; ``newest``: there is none after it. Direct and other contacts are two paths of their
-    own, of which a window counts one.
+    own, of which a window counts one. ``cut`` is 0; or the days of the window that cuts a contact here: such a row
+    counts in that window only, as its first contact, and is none of those that the others come after or before.
     """
     found = _numbered(t, states, scope).join(buyers, "person")
     aged = found.select("number", "direct", "state", "node", "kind", "channel_number", age=found.sold_ms - found.at_ms)
-    return _contacts(aged.filter(aged.age >= 0, aged.age <= scope.longest_ms))
+    return _contacts(aged.filter(aged.age >= 0, aged.age <= scope.longest_ms), scope)
 
 
 def lost(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
@@ -145,7 +151,7 @@ def lost(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.Table:
         "number", "bucket", "direct", "state", "node", "kind", "channel_number",
         age=found.end - found.at_ms, nearest=found.end - found.last_other,
     )  # fmt: skip
-    return _contacts(aged.filter(aged.age <= scope.longest_ms), ["bucket", "nearest"])
+    return _contacts(aged.filter(aged.age <= scope.longest_ms), scope, ["bucket", "nearest"])
 
 
 def _usable(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
@@ -171,13 +177,12 @@ def _numbered(t: Mapping[str, ir.Table], states: ir.Table, scope: Scope) -> ir.T
     )
 
 
-def _contacts(touches: ir.Table, kept: Sequence[str] = ()) -> ir.Table:
+def _contacts(touches: ir.Table, scope: Scope, kept: Sequence[str] = ()) -> ir.Table:
     """Touches become contacts, each with the one before it; ``kept`` are columns that are the same on a whole path."""
 
-    def path(table: ir.Table) -> ir.Window:
-        # At the same instant, the one that says most is the last, as last click has it.
+    def path(table: ir.Table, *more: str) -> ir.Window:
         order = [table.age.desc(), table.kind, table.state]
-        return ibis.window(group_by=["number", "direct"], order_by=order)
+        return ibis.window(group_by=["number", "direct", *more], order_by=order)
 
     view = KINDS.index("view")
     seen = touches.mutate(
@@ -189,13 +194,18 @@ def _contacts(touches: ir.Table, kept: Sequence[str] = ()) -> ir.Table:
         (seen.last_channel == seen.channel_number)
         & (seen.last_age - seen.age <= SAME_CONTACT_MS)
         & ((seen.kind == view) | (seen.last_kind != view))
-    )
-    first = seen.filter(~goes_on.fill_null(False))
+    ).fill_null(False)
+    # Touches before the longest window are not here, so that it cuts nothing.
+    cuts = [
+        (goes_on & (seen.age <= days * DAY_MS) & (seen.last_age > days * DAY_MS), days) for days in scope.windows[:-1]
+    ]
+    cut = ibis.cases(*cuts, else_=0) if cuts else ibis.literal(0)
+    first = seen.mutate(goes_on=goes_on, cut=cut.cast("int16")).filter(lambda each: ~each.goes_on | (each.cut > 0))
     return first.select(
-        "number", *kept, "direct", "state", "node", "kind", "age",
-        before=first.age.lag().over(path(first)),
-        before_node=first.node.lag().over(path(first)),
-        newest=first.age.lead().over(path(first)).isnull(),
+        "number", *kept, "direct", "state", "node", "kind", "age", "cut",
+        before=first.age.lag().over(path(first, "cut")),
+        before_node=first.node.lag().over(path(first, "cut")),
+        newest=first.age.lead().over(path(first, "cut")).isnull(),
     )  # fmt: skip
 
 

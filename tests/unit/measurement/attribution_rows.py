@@ -144,7 +144,7 @@ class Oracle:
         """The contacts of a window, oldest first: age, kind, key."""
         paths: dict[bool, list[tuple[int, str, tuple[str, str]]]] = {True: [], False: []}
         last: dict[bool, tuple[int, str, str]] = {}
-        inside = [t for t in touches if 0 <= end - t["at_ms"] <= self.windows[-1] * DAY]
+        inside = [t for t in touches if 0 <= end - t["at_ms"] <= window * DAY]
         inside.sort(key=lambda t: (t["at_ms"], RANKS[t["kind"]], self.order.index((t["channel"], t["campaign"]))))
         for t in inside:
             direct = t["channel"] == "direct"
@@ -157,10 +157,7 @@ class Oracle:
             last[direct] = (t["at_ms"], t["channel"], t["kind"])
             if not goes_on:
                 paths[direct].append((end - t["at_ms"], t["kind"], (t["channel"], t["campaign"])))
-        for direct in (False, True):
-            if held := [contact for contact in paths[direct] if contact[0] <= window * DAY]:
-                return held
-        return []
+        return paths[False] or paths[True]
 
     def credit(self, model: str, window: int) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], float]]:
         """Conversions and value by key."""

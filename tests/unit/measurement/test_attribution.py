@@ -1,6 +1,7 @@
 """Credit: examples worked out by hand, laws that always hold, and a plain-Python attribution beside the queries."""
 
 import math
+import random
 from collections import Counter
 from datetime import date
 from fractions import Fraction
@@ -16,11 +17,12 @@ from measurement.attribution import MODELS, WINDOWS, Attribution, attribute, las
 from measurement.engine import Data
 from measurement.problems import CannotSay
 from measurement.queries import paths
-from measurement.tables import BUCKETS, bucket
+from measurement.tables import BUCKETS, TABLES, bucket
 from tests.unit.measurement.attribution_rows import (
     DAY,
     MINUTE,
     NOON,
+    RANKS,
     SETTINGS,
     Oracle,
     by_campaign,
@@ -174,6 +176,44 @@ def test_a_click_that_two_layers_saw_is_one_contact() -> None:
     assert of(found, "time_decay", 30) == pytest.approx(
         {"chatgpt": 2 / 3, "email": 1 / 3, "google_ads": 2 / 3, "meta_ads": 1 / 3}, rel=1e-3
     )
+
+
+def test_a_touch_in_a_window_counts_whatever_came_just_before_the_window() -> None:
+    # Given a visit 7 days and 1 ms before the order, one at 7 days, and one by another channel later
+    rows = (
+        touch("p", 7, "chatgpt", "late"),
+        touch("p", 7, "chatgpt", "early", until=NOON - 1),
+        touch("p", 1, "email"),
+        conversion(1, "p"),
+    )
+    # When all windows are asked for, or the shortest alone
+    every, alone = attributed(*rows), attributed(*rows, windows=(7,))
+    # Then seven days hold the second, with its own campaign, and more days hold one contact that began with the first
+    for model in MODELS:
+        assert by_campaign(every, model, 7) == pytest.approx(
+            {("chatgpt", "early"): 0.0, ("unknown", "(none)"): 0.0} | by_campaign(alone, model, 7)
+        )
+        assert of(every, model, 7) == pytest.approx(of(every, model, 14), abs=1e-6)
+    assert by_campaign(every, "first_touch_decay", 7)["chatgpt", "late"] == pytest.approx(0.65)
+    assert by_campaign(every, "first_touch_decay", 14)["chatgpt", "early"] == pytest.approx(0.65)
+    assert by_campaign(every, "markov", 7)["chatgpt", "late"] == pytest.approx(0.5)
+    assert by_campaign(every, "markov", 14)["chatgpt", "early"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_window_says_the_same_alone_and_beside_others(seed: int) -> None:
+    # Given shops whose touches lie at the ends of windows, a few minutes before and after
+    rng = random.Random(seed)
+    shop = random_shop(seed)
+    touches = {tuple(each[name] for name in TABLES["touches"].key): each for each in shop["touches"]}
+    for _ in range(150):
+        channel, campaign, kind = rng.choice(["chatgpt", "email", "direct"]), rng.choice("ab"), rng.choice(list(RANKS))
+        until = NOON + rng.choice([0, 1, -3 * DAY]) + rng.randrange(-25, 26) * MINUTE
+        each = touch(f"p{rng.randrange(40)}", rng.choice([7, 14, 30]), channel, campaign, kind, until)
+        touches[tuple(each[name] for name in TABLES["touches"].key)] = each
+    shop["touches"] = list(touches.values())
+    # When credit is computed, then it is that of plain Python, which cuts each window by itself
+    expect_like_the_oracle(shop, views=bool(seed % 2))
 
 
 def test_views_count_only_when_asked_for_and_a_click_beats_them() -> None:

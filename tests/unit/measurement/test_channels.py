@@ -132,8 +132,8 @@ def test_whom_the_survey_names_and_no_click_shows() -> None:
     found = made(
         survey=[
             *(answer(number, "chatgpt") for number in range(1, 6)),
-            # changes his mind: the last answer counts
-            answer(6, "chatgpt"), answer(6, "word_of_mouth", later=1),
+            # changes his mind: the first answer counts
+            answer(6, "word_of_mouth"), answer(6, "chatgpt", later=1),
             # of an order that the ledger does not hold
             answer(99, "chatgpt"),
         ],
@@ -180,11 +180,11 @@ def test_the_dark_share_is_that_of_plain_python() -> None:
     )
     survey = [answer(rng.randrange(100), rng.choice(names), later=later) for later in range(90)]
     found = made(touches=list(touches.values()), conversions=conversions, links=links, survey=survey)
-    last = {each["order_id"]: each["channel"] for each in sorted(survey, key=lambda each: each["at_ms"])}
+    said = {each["order_id"]: each["channel"] for each in sorted(survey, key=lambda each: -each["at_ms"])}
     for name in names:
         answers = seen = 0
         for each in conversions:
-            if last.get(each["order_id"]) != name:
+            if said.get(each["order_id"]) != name:
                 continue
             answers += 1
             persons = {each["person"]} | {one["person"] for one in links if one["order_id"] == each["order_id"]}

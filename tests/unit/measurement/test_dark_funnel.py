@@ -510,7 +510,7 @@ def test_the_cells_are_those_of_plain_python(seed: int) -> None:
         before = [
             (row["at_ms"], row["channel"])
             for row in tables["touches"]
-            if row["person"] in persons and each["at_ms"] - 30 * DAY_MS < row["at_ms"] <= each["at_ms"]
+            if row["person"] in persons and each["at_ms"] - 30 * DAY_MS <= row["at_ms"] <= each["at_ms"]
         ]
         last = max(before)[1] if before else None
         paid = ("google_ads", "meta_ads", "microsoft_ads", "tiktok_ads", "affiliate")
@@ -530,6 +530,14 @@ def test_each_query_compiles(name: str, dialect: Any) -> None:
     text = sql(queries.QUERIES[name]({table: unbound(table) for table in TABLES}), dialect)
 
     assert text.startswith("SELECT") or text.startswith("WITH")
+
+
+def test_a_touch_exactly_thirty_days_before_the_order_describes_its_buyer_as_it_is_credited() -> None:
+    data = Data.of({"conversions": [order(1)], "touches": [touch("p1", "email", days_before=30)]})
+
+    rows = data.rows(queries.last_touches(data.tables, "order_created", SETTINGS.first, SETTINGS.last))
+
+    assert rows == [{"order_id": "1", "last": "other"}]
 
 
 def test_a_touch_after_the_order_or_too_long_before_describes_nobody() -> None:
