@@ -231,8 +231,8 @@ def survey_of(buyers: Buyers) -> Survey:
     if answered < FEWEST_ANSWERS:
         raise CannotSay(
             what,
-            f"there {'is 1 answer' if answered == 1 else f'are {answered} answers'}, and fewer than {FEWEST_ANSWERS} say "
-            "next to nothing",
+            f"there {'is 1 answer' if answered == 1 else f'are {answered} answers'}, and fewer than "
+            f"{FEWEST_ANSWERS} say next to nothing",
             "Wait for more answers, or choose a longer period",
         )
     said = sum((part.said for part in buyers.parts), buyers.bare.copy())
