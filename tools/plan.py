@@ -145,7 +145,8 @@ def show(found: Plan, settings: Settings, console: Console) -> None:
 
 
 def _explain(design: Design, console: Console) -> None:
-    names = ", ".join(f'"{name}"' for name in design.treated)
+    # A text of TOML is written as one of JSON.
+    names = ", ".join(json.dumps(name, ensure_ascii=False) for name in design.treated)
     console.print(
         f"The best geo test: switch the ads off for {design.weeks} weeks in these markets, which were drawn by chance "
         "from the choices that sell like the rest. Do not exchange any of them. Afterwards add to measurement.toml:\n",

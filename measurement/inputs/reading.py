@@ -380,7 +380,8 @@ class Sheet:
         if lacking and not any(each.strip() for each in heading):
             self.fail(None, "it is empty", "Export it anew for days with data, or take the input out")
         if lacking:
-            found = [REMOVED if has_email(each) else each.strip()[:40] for each in heading if each.strip()][:40]
+            # Of a file without a heading this is its first row.
+            found = [_shown(each) for each in heading if each.strip()][:40]
             said = "; ".join(self._expected(each, heading) for each in lacking)
             self.fail(
                 line,
@@ -556,6 +557,10 @@ class Sheet:
             if isinstance(problem, BadInput):
                 raise
             self.fail(None, f"it is no Parquet file that can be read ({type(problem).__name__})", "Export it anew")
+
+
+def _shown(heading: str) -> str:
+    return REMOVED if has_email(heading) else REMOVED_PHONE if has_phone(heading) else heading.strip()[:40]
 
 
 def _whole(name: str) -> str:

@@ -75,7 +75,8 @@ def _came(results: Results) -> Sentence:
     preposition = "On" if settings.first == settings.last else "From"
     period = f"{preposition} {days(settings.first, settings.last)}"
     things = type_name(settings.conversion_type)
-    if all(layer.table != "conversions" or not layer.rows for layer in results.layers):
+    lacks_ledger = all(layer.table != "conversions" or not layer.rows for layer in results.layers)
+    if lacks_ledger and not any(each.kind in ("ledger", "dynamodb_export") for each in settings.inputs):
         return Sentence(
             question,
             "The data has no conversions of the relay's ledger, so the report cannot say how many came from ChatGPT "

@@ -146,6 +146,7 @@ def test_a_column_may_be_named_in_the_settings(tmp_path: Path) -> None:
         ("dates,channel,spend\n", "a.csv", {"columns": {"day": "dates1"}}, "called dates1), but one called dates."),
         ("dates,channel,cost\n", "a.csv", {"columns": {"dayz": "x"}}, "columns names dayz. It may name day, channel"),
         ("a@b.example,channel\n", "a.csv", {}, "There are: (e-mail address), channel. Export it with those columns"),
+        ("+1 555 010 1234,channel\n", "a.csv", {}, "There are: (phone number), channel. Export it with those columns"),
         ("day,day,spend\n2026-09-02,2026-09-02,1\n", "a.csv", {}, "a.csv:1: two columns are called day. Take one"),
         (SPEND.encode() + b"\xff\xfe,\n", "a.csv", {}, "a.csv: it is not in UTF-8 from byte"),
         ((SPEND + ROW).encode("utf-16-le"), "a.csv", {}, 'Say so: encoding = "utf-16-le".'),

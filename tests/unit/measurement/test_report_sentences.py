@@ -12,6 +12,7 @@ from measurement.problems import CannotSay
 from measurement.reconciliation import Difference, Reconciliation, Row
 from measurement.report.results import Experiment, Recorded, Results, Spend
 from measurement.report.sentences import chatgpt_credit, sentences
+from measurement.settings import Input
 from tests.unit.measurement.report_samples import FIRST, GEO, ON_OFF, SAMPLES, empty, full, lift, refusal
 
 CAME, SURE, WORTH, AGREE, DARK = range(5)
@@ -149,6 +150,12 @@ def test_without_the_ledger_no_order_is_said_not_to_be() -> None:
         "The data has no conversions of the relay's ledger, so the report cannot say how many came from ChatGPT (add "
         "an input of the kind dynamodb_export or ledger)."
     )
+
+
+def test_a_ledger_that_was_read_and_is_empty_has_recorded_nothing() -> None:
+    read = replace(full().settings, inputs=(Input("dynamodb_export", {}, 7),))
+    text = said(replace(empty(), settings=read), CAME)
+    assert re.match(r"From .* no orders are recorded, so the report cannot say how many came from ChatGPT\.$", text)
 
 
 def test_a_period_of_one_day_is_on_it() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import tomllib
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -34,6 +36,11 @@ def test_a_line_for_each_design_and_how_to_run_the_best():
     assert 'markets = ["US-CA", "US-TX"]' in said
     assert "[[test]]" in said
     assert "Note: Spend [more]." in said
+
+
+def test_what_is_to_be_added_to_the_settings_is_toml():
+    said = printed(replace(GEO, treated=('a "b"', "c\\d")))
+    assert tomllib.loads(said[said.index("[[test]]") :])["test"][0]["markets"] == ['a "b"', "c\\d"]
 
 
 def test_without_a_geo_test_there_is_nothing_to_run_by_market():
