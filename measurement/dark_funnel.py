@@ -213,13 +213,14 @@ def survey_of(buyers: Buyers) -> Survey:
     if not buyers.parts and not buyers.not_asked:
         raise CannotSay(
             what,
-            "there are no orders with an order id in the period",
+            "the ledger has no orders with an order id in the period",
             "Import the ledger for the same period as the answers",
         )
     if not answered:
         why = "there are no answers to orders of the period"
         if buyers.elsewhere:
-            why += f"; {buyers.elsewhere:,} answers name orders that the ledger does not have in it"
+            named = "1 answer names an order" if buyers.elsewhere == 1 else f"{buyers.elsewhere:,} answers name orders"
+            why += f"; {named} that the ledger does not have in it"
         raise CannotSay(what, why, "Import answers that carry the shop's order id, of the same period as the ledger")
     if answered > buyers.asked:
         raise CannotSay(
@@ -230,7 +231,8 @@ def survey_of(buyers: Buyers) -> Survey:
     if answered < FEWEST_ANSWERS:
         raise CannotSay(
             what,
-            f"there are {answered} answers, and fewer than {FEWEST_ANSWERS} say next to nothing",
+            f"there {'is 1 answer' if answered == 1 else f'are {answered} answers'}, and fewer than "
+            f"{FEWEST_ANSWERS} say next to nothing",
             "Wait for more answers, or choose a longer period",
         )
     said = sum((part.said for part in buyers.parts), buyers.bare.copy())

@@ -130,6 +130,21 @@ class Reconciliation:
     differences: tuple[Difference, ...]
     missing: dict[str, tuple[str, ...]]
     notes: tuple[str, ...] = ()
+    quiet: bool = False
+    """Two layers that know all of the period say that there was nothing: no row, and nothing amiss."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether two systems said anything of the same. Otherwise that nothing differs means nothing."""
+        return self.quiet or any(
+            sum(number is not None for stage, number in row.counts.items() if stage != "ignored") > 1
+            for row in self.rows
+        )
+
+    @property
+    def listed(self) -> bool:
+        """Whether the source of truth stands beside the ledger, so that ``missing`` says something."""
+        return any(row.counts.get("truth") is not None and row.counts.get("recorded") is not None for row in self.rows)
 
     def unexplained(self) -> dict[Arrow, tuple[int, int]]:
         """For each two stages: how many conversions differ without a reason, and out of how many."""
@@ -273,7 +288,8 @@ class _Found:
                 each.day, each.source, each.type, rank[each.before], rank[each.after], -abs(each.count), each.reason,
             ),
         )  # fmt: skip
-        return Reconciliation(tuple(rows), tuple(differences), self._lacking(), tuple(self._notes()))
+        quiet = not rows and sum(map(self._knows, ("truth", "received", "recorded"))) > 1
+        return Reconciliation(tuple(rows), tuple(differences), self._lacking(), tuple(self._notes()), quiet)
 
     # What each layer covers -------------------------------------------------------------------------------------------
 
@@ -304,6 +320,10 @@ class _Found:
         """Ledger and log are read to the present: what they do not have after their first day has not been."""
         days = [each["first"] for each in self._spans if each["layer"] == layer]
         return min(days) <= day if days else layer in self._expected
+
+    def _knows(self, layer: str) -> bool:
+        """Whether a period in which it has nothing was one without anything: it is read to the present, from before."""
+        return layer in self._expected and self._first <= self._now.date() and self._began(layer, self._first)
 
     def _is_near(self, layer: str, day: date) -> bool:
         return any(each["layer"] == layer and each["first"] <= day <= each["last"] for each in self._spans)

@@ -2,18 +2,21 @@
 
 Tries tests on your own sales, where nothing was switched: geo tests by market, on/off tests by day. Reads what
 measurement.toml in the folder names, and writes nothing.
+
+Exit status: 0 there is a test that can be run; 1 there is none; 2 an input cannot be used.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from measurement.settings import Settings
 
 SETTINGS: Final = "measurement.toml"
+WIDTH: Final = 120
+"""Columns of the output where it is no terminal's."""
 WEEKS: Final = (2, 4, 6, 8)
 SHOWN: Final = (0.03, 0.05, 0.1, 0.15, 0.2)
 """The lifts whose power stands in the table."""
@@ -45,15 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--power", type=_share, default=0.8, metavar="P", help="how often an effect is to be found (0.8)"
     )
+    parser.add_argument("--json", action="store_true", help="for machines: one object")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="another choice of markets (default: 0)")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the tests that are possible; 1 if none is, or if an input cannot be used."""
+    """Print the tests that are possible; 1 if none is, 2 if an input cannot be used."""
     from measurement import inputs, settings
     from measurement.engine import Data
     from measurement.incrementality import planner
-    from measurement.problems import Problem
+    from measurement.problems import CannotSay, Problem
 
     try:
         with _progress() as say, tempfile.TemporaryDirectory() as workspace:
@@ -71,11 +77,37 @@ def run(options: argparse.Namespace) -> int:
             )
     except Problem as problem:
         print(f"relay plan: {problem}", file=sys.stderr)
-        return 1
-    show(found, loaded, Console())
+        return 1 if isinstance(problem, CannotSay) else 2
+    if options.json:
+        print(json.dumps(as_object(found, loaded, imported.notes), ensure_ascii=False, indent=2, allow_nan=False))
+        return 0
+    console = Console()
+    show(found, loaded, console if console.is_terminal else Console(width=WIDTH))
     for note in imported.notes:
         print(f"Note: {note}")
     return 0
+
+
+def as_object(found: Plan, settings: Settings, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The plan as ``--json`` prints it, the best design first. Lifts and powers are shares; a smallest effect of null:
+    the test finds none that was tried."""
+    return {
+        "shop": settings.shop,
+        "designs": [
+            {
+                "kind": design.kind,
+                "weeks": design.weeks,
+                "treated": list(design.treated),
+                "control": list(design.control),
+                "smallest_effect": design.smallest_effect if isfinite(design.smallest_effect) else None,
+                "power": design.power,
+                "curve": [{"lift": lift, "power": power} for lift, power in design.curve],
+                "windows": design.windows,
+            }
+            for design in found.designs
+        ],
+        "notes": [*found.notes, *notes],
+    }
 
 
 def show(found: Plan, settings: Settings, console: Console) -> None:
@@ -113,7 +145,8 @@ def show(found: Plan, settings: Settings, console: Console) -> None:
 
 
 def _explain(design: Design, console: Console) -> None:
-    names = ", ".join(f'"{name}"' for name in design.treated)
+    # A text of TOML is written as one of JSON.
+    names = ", ".join(json.dumps(name, ensure_ascii=False) for name in design.treated)
     console.print(
         f"The best geo test: switch the ads off for {design.weeks} weeks in these markets, which were drawn by chance "
         "from the choices that sell like the rest. Do not exchange any of them. Afterwards add to measurement.toml:\n",

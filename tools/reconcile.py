@@ -4,7 +4,7 @@ With a FOLDER it reads what the folder's measurement.toml names. Without one it 
 stack, OpenAI's reports where OPENAI_ADS_ADVERTISER_KEY is set, and with ``--shop-api`` the shop's own orders.
 
 Exit status: 0 every difference has a reason, but for less than the threshold; 1 more differs, or orders are missing
-beyond it; 2 something could not be read.
+beyond it; 2 something could not be read, or no two systems report the same conversions.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ MOST_DAYS: Final = 30
 WIDTH: Final = 130
 """Columns of the output where it is no terminal's."""
 MOST_IDS: Final = 10
+NOTHING_COMPARED: Final = (
+    "nothing could be compared, because no two systems report the same conversions for these days. Check the period, "
+    "and name two of the shop's orders, the relay's ledger and log, GA4 and the CRM as inputs."
+)
 _HEADINGS: Final = {
     "truth": "truth", "received": "received", "ignored": "ignored", "recorded": "recorded", "sent": "sent",
     "accepted": "accepted", "attributed": "attributed", "ga4": "GA4", "crm": "CRM",
@@ -78,6 +82,9 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(as_object(found, settings, threshold, steps, notes), ensure_ascii=False, indent=2))
     else:
         _show(found, settings, threshold, steps, notes)
+    if not found.compared:
+        print(f"relay reconcile: {NOTHING_COMPARED}", file=sys.stderr)
+        return 2
     return 1 if found.worst() > threshold else 0
 
 
@@ -215,7 +222,8 @@ def as_object(
         "first": settings.first.isoformat(),
         "last": settings.last.isoformat(),
         "time_zone": settings.time_zone.key,
-        "ok": found.worst() <= threshold,
+        "ok": found.compared and found.worst() <= threshold,
+        "compared": found.compared,
         "threshold": threshold,
         "unexplained": [
             {"before": before, "after": after, "count": number, "of": out_of}
@@ -271,6 +279,8 @@ def _show(
         console.print(f"[yellow]Without a reason:[/] {number:,} of {out_of:,} between {before} and {after}.")
     for step in steps:
         console.print(f"[bold]To do:[/] {escape(step)}")
+    if not found.compared:
+        return
     if worst > threshold:
         console.print(f"[bold red]{worst:.1%} differs without a reason, over the threshold of {threshold:.1%}.[/]")
     else:

@@ -93,7 +93,8 @@ def plan(
     except CannotSay as reason:
         notes.append(str(reason))
     if not designs:
-        raise CannotSay("A test", "; ".join(notes), "Come back with a longer history, or with one by market.")
+        why = "neither kind can be planned with this history"
+        raise CannotSay("A test", why, " ".join((*notes, "Come back with a longer history, or with one by market.")))
     designs.sort(key=lambda design: (design.smallest_effect, design.weeks, len(design.treated)))
     return Plan(tuple(designs), (*_verdict(whole, designs), *notes))
 

@@ -48,6 +48,8 @@ OPTIONS: Final[Mapping[str, frozenset[str]]] = {
 SUMMED: Final = frozenset({"ads", "attributed", "deliveries", "sales", "sessions"})
 EARLIEST: Final = frozenset({"touches", "purchases", "crm"})
 LAST: Final = frozenset({"conversions"})
+EARLIER: Final = frozenset({"touches", "sales"})
+"""Used with what they have before the period too: touches lie before their sale, tests have their own days."""
 CHUNK: Final = 20_000
 """Rows that are held in Python at a time."""
 STEP: Final = 500_000
@@ -319,8 +321,8 @@ class _Gathered:
         ).fetchall()
         if not inside:
             self.notes.append(
-                f"{table.name}: no row lies in the report's period, {first} to {last}; they run from {begin} to {end}. "
-                "What needs this table is not shown."
+                f"{table.name}: no row lies in the report's period, {first} to {last}; they run from {begin} to {end}."
+                + ("" if table.name in EARLIER else " What needs this table is not shown.")
             )
 
 

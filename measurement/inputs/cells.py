@@ -20,12 +20,17 @@ from measurement.settings import Settings
 
 REMOVED: Final = "(e-mail address)"
 """In place of a text that held one."""
+REMOVED_PHONE: Final = "(phone number)"
 NOON: Final = time(12)
 
 
 _EARLIEST, _LATEST = date(2000, 1, 1), date(2100, 1, 1)
 _EMPTY: Final = frozenset({"", "--", "-", "(not set)", "null", "none", "nan", "n/a"})
 _EMAIL: Final = re.compile(r"[^\s@<>,;:\"'()]+@[^\s@<>,;:\"'()]+\.[^\s@<>,;:\"'().]{2,}")
+_PHONE: Final = re.compile(r"(?<!\w)\+[1-9](?:[ ().\-/]{0,2}\d){8,14}(?!\w)", re.ASCII)
+"""As E.164 has it, with what people write between the digits. `shoes+20260901` is none: the plus joins two words."""
+_ROUNDED: Final = re.compile(r"\d[.,]\d+E\+\d{1,2}", re.ASCII | re.IGNORECASE)
+"""What Excel makes of a long number: 6.18421E+12."""
 _ID: Final = re.compile(r"[\w.:/=#+~$-]{1,200}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ISO_DAY: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)", re.ASCII)
@@ -91,13 +96,25 @@ def has_email(cell: str) -> bool:
     return "@" in cell and _EMAIL.search(cell) is not None
 
 
+def has_phone(cell: str) -> bool:
+    """Whether a text holds a phone number with its country, which begins with a plus."""
+    return "+" in cell and _PHONE.search(cell) is not None
+
+
 def order_id(cell: str) -> str:
-    """An order's id. Raises Unreadable: it holds an e-mail address or is none."""
+    """An order's id. Raises Unreadable: it holds an e-mail address or a phone number, or is none."""
     value = text(cell).removeprefix("'")
     if has_email(value):
         raise Unreadable("it holds an e-mail address", "Name another column: an order id is no personal datum")
     if len(value) > 200:
         raise Unreadable("it is too long for an order id", "Name the column of the order ids")
+    if has_phone(value):
+        raise Unreadable("it holds a phone number", "Name another column: an order id is no personal datum")
+    if _ROUNDED.fullmatch(value):
+        raise Unreadable(
+            f"{shape(value)} is an id that a spreadsheet has rounded",
+            "Export it anew, and use the file before any spreadsheet has saved it",
+        )
     return value
 
 

@@ -20,11 +20,13 @@ from conversion_relay.money import currency_code
 from measurement.inputs.cells import (
     NOON,
     REMOVED,
+    REMOVED_PHONE,
     Format,
     Unreadable,
     day,
     day_of,
     has_email,
+    has_phone,
     is_empty,
     milliseconds,
     minor_units,
@@ -371,6 +373,8 @@ def _name(text: str | None) -> str:
     """A campaign's name; `inputs.run` writes (none) for what is none."""
     if text is None or is_empty(text):
         return ""
+    if has_phone(text):
+        return REMOVED_PHONE
     return REMOVED if has_email(text) else " ".join(text.split())[:500]
 
 

@@ -26,11 +26,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from conversion_relay.money import currency_code
 from measurement.inputs.cells import (
     REMOVED,
+    REMOVED_PHONE,
     Format,
     Unreadable,
     day,
     flag,
     has_email,
+    has_phone,
     is_empty,
     minor_units,
     moment,
@@ -194,7 +196,7 @@ class Sheet:
     format: Format = field(init=False)
     heading: dict[str, str] = field(init=False, default_factory=dict)
     """The file's headings by `plain`, as they are written."""
-    _removed: dict[str, int] = field(init=False, default_factory=dict)
+    _removed: dict[tuple[str, str], int] = field(init=False, default_factory=dict)
     _totals: list[dict[str, str]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -247,8 +249,8 @@ class Sheet:
                 f"{self.label}: {counted(len(again), 'row')} dropped that repeat an earlier one word for word "
                 f"({lines(again)})."
             )
-        for name, times in self._removed.items():
-            self.notes.append(f"{self.label}: {counted(times, 'row')} had an e-mail address as {name}; it is not kept.")
+        for (name, what), times in self._removed.items():
+            self.notes.append(f"{self.label}: {counted(times, 'row')} had {what} as {name}; it is not kept.")
         if self.problems:
             raise self.problems[0] if len(self.problems) == 1 else BadRows(self.problems, stopped=False)
         if not count:
@@ -331,9 +333,14 @@ class Sheet:
 
     def _kept(self, name: str, value: str) -> str:
         if has_email(value):
-            self._removed[name] = self._removed.get(name, 0) + 1
-            return REMOVED
+            return self._taken_out(name, "an e-mail address", REMOVED)
+        if has_phone(value):
+            return self._taken_out(name, "a phone number", REMOVED_PHONE)
         return value
+
+    def _taken_out(self, name: str, what: str, instead: str) -> str:
+        self._removed[name, what] = self._removed.get((name, what), 0) + 1
+        return instead
 
     def _is_total(self, cells: Mapping[str, str], columns: Mapping[str, str]) -> bool:
         first = next((cell for cell in cells.values() if cell.strip()), "")
@@ -370,8 +377,11 @@ class Sheet:
     def _take_heading(self, heading: Sequence[str], line: int | None) -> dict[str, int]:
         """Remember the headings; at which place each stands. Raises BadInput: one that is needed is not there."""
         lacking = self._lacking(heading)
+        if lacking and not any(each.strip() for each in heading):
+            self.fail(None, "it is empty", "Export it anew for days with data, or take the input out")
         if lacking:
-            found = [REMOVED if has_email(each) else each.strip()[:40] for each in heading if each.strip()][:40]
+            # Of a file without a heading this is its first row.
+            found = [_shown(each) for each in heading if each.strip()][:40]
             said = "; ".join(self._expected(each, heading) for each in lacking)
             self.fail(
                 line,
@@ -431,7 +441,7 @@ class Sheet:
             at = f" from byte {problem.start} of a block on" if isinstance(problem, UnicodeDecodeError) else ""
             self.fail(
                 None,
-                f"it is not in {encoding}{at}",
+                f"it is not in {'UTF-8' if encoding == 'utf-8-sig' else encoding}{at}",
                 'Save it as CSV UTF-8, or say which encoding it has: encoding = "cp1252"',
             )
         except OSError as problem:
@@ -547,6 +557,10 @@ class Sheet:
             if isinstance(problem, BadInput):
                 raise
             self.fail(None, f"it is no Parquet file that can be read ({type(problem).__name__})", "Export it anew")
+
+
+def _shown(heading: str) -> str:
+    return REMOVED if has_email(heading) else REMOVED_PHONE if has_phone(heading) else heading.strip()[:40]
 
 
 def _whole(name: str) -> str:

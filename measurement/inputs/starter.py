@@ -46,6 +46,23 @@ file = "orders_shopify.csv"
 # kind = "orders"                 # any other shop
 # file = "orders.csv"
 
+# What the relay recorded: how many came from ChatGPT is counted here, so without it the report says little.
+# [[input]]
+# kind = "ledger"                   # of the deployed stack; needs AWS credentials
+# stack = "conversion-relay"
+
+# [[input]]
+# kind = "relay_logs"               # what was received, and why it was ignored
+# stack = "conversion-relay"
+
+# [[input]]
+# kind = "dynamodb_export"          # in place of ledger: an export of its table to S3, copied here
+# file = "ledger-export"
+
+# What OpenAI reports. Its key stands in OPENAI_ADS_ADVERTISER_KEY.
+# [[input]]
+# kind = "openai_insights"
+
 # What GA4 saw.
 [[input]]
 kind = "ga4_exploration"          # Explore > Free form > Export > CSV

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from measurement.inputs.cells import REMOVED, has_email, is_empty
+from measurement.inputs.cells import REMOVED, REMOVED_PHONE, has_email, is_empty
 from measurement.inputs.reading import Field, Row, Sheet, noted, plain, sheets
 from measurement.inputs.rows import counted
 from measurement.settings import Input, Settings
@@ -135,7 +135,7 @@ class Meaning:
         """The answer as it is kept, and its channel."""
         found = self.own.get(plain(answer))
         if found is None:
-            is_free = is_free or answer == REMOVED or has_email(answer)
+            is_free = is_free or answer in (REMOVED, REMOVED_PHONE) or has_email(answer)
             found = (None if is_free else meant(answer)) or (FREE_TEXT, "other")
             if found[0] == BARE:
                 found = (BARE, self.bare)

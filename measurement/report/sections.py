@@ -289,11 +289,14 @@ def _differences(results: Results) -> Section:
     )
     if isinstance(held, CannotSay):
         return Section("differences", title, lead, (Refusal.of(held),))
-    if not held.rows:
+    if not held.rows or not held.compared:
         nothing = Refusal(
             "The comparison of the systems",
-            "no system reported anything in this period",
-            "Check the period and the inputs in measurement.toml.",
+            "the systems that report had nothing in this period"
+            if held.quiet
+            else "no two systems report the same conversions for this period",
+            "Check the period in measurement.toml, and add the inputs that it lacks: the shop's orders, the relay's "
+            "ledger and log.",
         )
         return Section("differences", title, lead, (nothing,))
     wanted = results.settings.conversion_type
@@ -309,7 +312,9 @@ def _differences(results: Results) -> Section:
         (Column("Source", "source"), Column("Order", "order_id")),
         tuple((source, order) for source, orders in sorted(held.missing.items()) for order in orders),
         shown=10,
-        empty="None is missing.",
+        empty="None is missing."
+        if held.listed
+        else "This cannot be said: it takes the shop's own orders and the relay's ledger of the same days.",
     )
     blocks.append(missing)
     if missing.rows:

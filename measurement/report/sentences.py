@@ -72,16 +72,25 @@ def chatgpt_credit(attribution: Attribution | CannotSay, window: int = WINDOW) -
 def _came(results: Results) -> Sentence:
     question = "How many came from ChatGPT?"
     settings, recorded = results.settings, results.recorded
-    period = days(settings.first, settings.last)
+    preposition = "On" if settings.first == settings.last else "From"
+    period = f"{preposition} {days(settings.first, settings.last)}"
     things = type_name(settings.conversion_type)
+    lacks_ledger = all(layer.table != "conversions" or not layer.rows for layer in results.layers)
+    if lacks_ledger and not any(each.kind in ("ledger", "dynamodb_export") for each in settings.inputs):
+        return Sentence(
+            question,
+            "The data has no conversions of the relay's ledger, so the report cannot say how many came from ChatGPT "
+            "(add an input of the kind dynamodb_export or ledger).",
+            None,
+        )
     if not recorded.conversions:
         return Sentence(
             question,
-            f"From {period} no {things} are recorded, so the report cannot say how many came from ChatGPT.",
+            f"{period} no {things} are recorded, so the report cannot say how many came from ChatGPT.",
             None,
         )
     text = (
-        f"From {period} the relay recorded {type_of(recorded.conversions, settings.conversion_type)}, of which "
+        f"{period} the relay recorded {type_of(recorded.conversions, settings.conversion_type)}, of which "
         f"{number(recorded.clicked)} ({share(recorded.clicked / recorded.conversions)}) "
         f"{'carries' if recorded.clicked == 1 else 'carry'} a click on a ChatGPT ad"
     )
@@ -90,7 +99,7 @@ def _came(results: Results) -> Sentence:
         low, high = (formatted(pick(each.value for each in credit.values()), "number") for pick in (min, max))
         said = f"{low} of them" if low == high else f"between {low} and {high} of them, depending on the model"
         return Sentence(
-            question, f"{text}, and attribution over {WINDOW} days credits ChatGPT with {said}.", "measured"
+            question, f"{text}, and attribution over {WINDOW} days credits ChatGPT with {said}.", "modelled"
         )
     if isinstance(results.attribution, CannotSay):
         return Sentence(
@@ -186,7 +195,8 @@ def _worth(results: Results) -> Sentence:
     if found is not None and (iroas := found[1].iroas) is not None:
         between = interval(iroas, "times")
         parts.append(
-            f"{times(iroas.value)} in sales that the ads caused" + (f" (interval {between})" if between else "")
+            f"{times(iroas.value)} in sales that the ads caused in the test {found[0]}"
+            + (f" (interval {between})" if between else "")
         )
         kind = "modelled"
     if not parts:
@@ -210,8 +220,17 @@ def _agree(results: Results) -> Sentence:
         else ""
     )
     silent = _silent(held)
-    if not held.rows:
-        return Sentence(question, "No system reported anything for this period, so nothing can be compared.", None)
+    if held.quiet:
+        return Sentence(
+            question, "Yes: the systems that report agree that there was nothing in this period.", "measured"
+        )
+    if not held.compared:
+        return Sentence(
+            question,
+            "Whether the systems agree cannot be said, because no two of them report the same conversions for this "
+            "period.",
+            None,
+        )
     without = f" (no data from: {', '.join(silent)})" if silent else ""
     if flagged:
         return Sentence(

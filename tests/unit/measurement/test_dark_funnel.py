@@ -169,10 +169,11 @@ def test_answers_without_any_order_id_still_give_shares() -> None:
 @pytest.mark.parametrize(
     ("orders", "said", "why"),
     [
-        ([], [answer(1, "email")], "no orders with an order id"),
+        ([], [answer(1, "email")], "the ledger has no orders with an order id"),
         ([order(1)], [], "no answers to orders of the period"),
-        ([order(1)], [answer(2, "email")], "1 answers name orders that the ledger does not have"),
+        ([order(1)], [answer(2, "email")], "1 answer names an order that the ledger does not have"),
         ([order(n) for n in range(50)], [answer(n, "email") for n in range(10)], "there are 10 answers"),
+        ([order(n) for n in range(50)], [answer(1, "email")], "there is 1 answer, and fewer than"),
         (
             [order(n) for n in range(40)],
             [answer(n, "email", order_id=None) for n in range(41)],

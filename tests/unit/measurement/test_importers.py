@@ -503,6 +503,13 @@ def test_the_folder_to_begin_with_loads_as_it_is(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_the_settings_to_begin_with_name_what_the_first_sentence_needs(tmp_path: Path) -> None:
+    starter.begin(tmp_path)
+    written = (tmp_path / "measurement.toml").read_text()
+    for kind in ("ledger", "dynamodb_export", "relay_logs", "openai_insights"):
+        assert f'# kind = "{kind}"' in written
+
+
 def test_every_kind_of_file_has_a_sample_that_the_settings_name(tmp_path: Path) -> None:
     starter.begin(tmp_path)
     settings = tmp_path / "measurement.toml"
@@ -516,7 +523,7 @@ def test_every_kind_of_file_has_a_sample_that_the_settings_name(tmp_path: Path) 
     assert {each.kind for each in ours.inputs} >= set(OPTIONS)
     assert [each.kind for each in ours.tests] == ["geo"]
     for each in ours.inputs:
-        if each.kind not in ("ga4_bigquery", "ga4_api"):
+        if each.kind not in ("ga4_bigquery", "ga4_api", "ledger", "relay_logs", "dynamodb_export", "openai_insights"):
             assert list(IMPORTERS[each.kind](each, ours)), each.kind
 
 

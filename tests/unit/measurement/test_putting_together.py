@@ -162,6 +162,15 @@ def test_a_table_without_a_row_in_the_period_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_touches_before_the_period_are_of_use(tmp_path: Path) -> None:
+    written(tmp_path, a="person,at,channel\np1,2026-09-01T10:00:00Z,chatgpt\n")
+    _, notes = imported(tmp_path, entry("touches", file="a.csv"), first=date(2026, 9, 2), last=date(2026, 9, 30))
+    assert (
+        "touches: no row lies in the report's period, 2026-09-02 to 2026-09-30; they run from 2026-09-01 to 2026-09-01."
+        in notes
+    )
+
+
 def test_what_an_earlier_run_wrote_stays_when_an_input_cannot_be_used(tmp_path: Path) -> None:
     written(tmp_path, a=SEPTEMBER)
     imported(tmp_path, entry("spend", file="a.csv"))

@@ -139,14 +139,16 @@ def test_a_column_may_be_named_in_the_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "name", "options", "sentence"),
     [
-        ("", "a.csv", {}, "a.csv: there is no column for day (it may be called day, date)"),
+        ("", "a.csv", {}, "a.csv: it is empty. Export it anew for days with data, or take the input out."),
+        ("\n\n", "a.csv", {}, "a.csv: it is empty."),
         ("day,channel,spend\n", "a.csv", {}, "a.csv: it has a heading and no rows. Export it anew for days with data"),
         ("Dy,channel,spend\nx,y,1\n", "a.csv", {}, "a.csv:1: there is no column for day (it may be called day, date)"),
         ("dates,channel,spend\n", "a.csv", {"columns": {"day": "dates1"}}, "called dates1), but one called dates."),
         ("dates,channel,cost\n", "a.csv", {"columns": {"dayz": "x"}}, "columns names dayz. It may name day, channel"),
         ("a@b.example,channel\n", "a.csv", {}, "There are: (e-mail address), channel. Export it with those columns"),
+        ("+1 555 010 1234,channel\n", "a.csv", {}, "There are: (phone number), channel. Export it with those columns"),
         ("day,day,spend\n2026-09-02,2026-09-02,1\n", "a.csv", {}, "a.csv:1: two columns are called day. Take one"),
-        (SPEND.encode() + b"\xff\xfe,\n", "a.csv", {}, "a.csv: it is not in utf-8"),
+        (SPEND.encode() + b"\xff\xfe,\n", "a.csv", {}, "a.csv: it is not in UTF-8 from byte"),
         ((SPEND + ROW).encode("utf-16-le"), "a.csv", {}, 'Say so: encoding = "utf-16-le".'),
         (b"PK\x03\x04\x00\x00", "a.csv", {}, "a.csv: it is no text. Save it as CSV UTF-8 (comma delimited)."),
         ((SPEND + ROW).encode("utf-16")[:-1], "a.csv", {}, "a.csv: it is not in utf-16"),
@@ -164,7 +166,7 @@ def test_a_column_may_be_named_in_the_settings(tmp_path: Path) -> None:
         ('{"\\ud800": 1}', "a.jsonl", {}, "a.jsonl:1: there is no column for day"),
         ('{"day": "2026-09-02", "channel": "\\ud800", "spend": 1}', "a.jsonl", {}, "column channel: it holds half a"),
         ("[1]", "a.jsonl", {}, "a.jsonl:1: it is no JSON object. Write one object a line."),
-        ("", "a.jsonl", {}, "a.jsonl: there is no column for day"),
+        ("", "a.jsonl", {}, "a.jsonl: it is empty."),
         (b"\xff", "a.jsonl", {}, "a.jsonl: it is not in utf-8. Write JSON in UTF-8."),
     ],
 )  # fmt: skip
@@ -563,3 +565,32 @@ def test_whatever_cells_come_they_are_rows_that_fit_the_table_or_a_sentence(
         said = str(problem)
     assert said.startswith(path.name)
     assert "a@b.example" not in said
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("call +1 (555) 010-1234 now", "(phone number)"),
+        ("+4930901820", "(phone number)"),
+        ("shoes+20260901", "shoes+20260901"),
+        ("a +2026 b", "a +2026 b"),
+        ("1+1=2", "1+1=2"),
+    ],
+)
+def test_a_phone_number_is_not_kept(tmp_path: Path, written: str, kept: str) -> None:
+    assert ads(tmp_path, SPEND + ROW.replace("fall", written))[0]["campaign"] == kept
+
+
+@pytest.mark.parametrize(
+    ("order_id", "sentence"),
+    [
+        ("6.18421E+12", "column order_id: »9.99999A+99« is an id that a spreadsheet has rounded. Export it anew"),
+        ('"6,18421E+12"', "is an id that a spreadsheet has rounded"),
+        ("+1 555 010 1234", "column order_id: it holds a phone number. Name another column"),
+    ],
+)
+def test_an_order_id_that_is_none_is_refused(tmp_path: Path, order_id: str, sentence: str) -> None:
+    content = f"order_id,at,value,currency\n{order_id},2026-09-02T10:00:00Z,5.00,USD\n"
+    problem = refused(tmp_path, content, "orders")
+    assert sentence in str(problem)
+    assert "555" not in str(problem)

@@ -236,3 +236,30 @@ def test_a_long_period_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
         found = list(shop.shop_api(Input("shop_api", {"shop": SHOP, "api": platforms.url}, 2), settings))
 
     assert [name for name, _ in found] == [NOTE]
+
+
+def test_one_system_alone_is_no_agreement(
+    layers: dict[str, list[Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # Given a shop's orders, and neither ledger nor log
+    (tmp_path / "orders.csv").write_text(f"order_id,at,value,currency\n1,{DAY}T12:00:00Z,5.00,USD\n")
+    (tmp_path / "measurement.toml").write_text(
+        f'[report]\nshop = "x"\ntime_zone = "UTC"\ncurrency = "USD"\nfirst = {DAY}\nlast = {DAY}\n'
+        '[[input]]\nkind = "orders"\nfile = "orders.csv"\n'
+    )
+
+    status, told, problem = ran(capsys, str(tmp_path))
+    as_json = json.loads(ran(capsys, str(tmp_path), "--json")[1])
+
+    assert status == 2
+    assert "Every difference has a reason" not in told
+    assert "no two systems report the same conversions" in problem
+    assert (as_json["compared"], as_json["ok"]) == (False, False)
+
+
+def test_a_quiet_week_is_one_that_agrees(layers: dict[str, list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    # Given ledger and log of the stack, in which nothing is
+    status, told, problem = ran(capsys)
+
+    assert (status, problem) == (0, "")
+    assert "Nothing was counted on these days." in told

@@ -834,3 +834,15 @@ def test_every_question_can_be_asked_of_both_engines(name: str, dialect: Any) ->
     tables = {table: unbound(table) for table in TABLES}
 
     assert "SELECT" in sql(queries.QUERIES[name](tables), dialect)
+
+
+@pytest.mark.parametrize(("first", "quiet"), [(FIRST, True), (date(2020, 1, 1), False), (date(2027, 1, 1), False)])
+def test_nothing_is_only_nothing_where_two_layers_were_there(first: date, quiet: bool) -> None:
+    # Given ledger and log that begin in October 2026, read in November, with nothing in the period
+    early = date(2026, 10, 1)
+    data = Data.of({"conversions": [conversion(1, early)], "deliveries": [delivered("recorded", day=early)]})
+    both = about(inputs=(Input("dynamodb_export", {}, 0), Input("relay_logs", {}, 0)))
+
+    found = reconcile(data, both, first=first, last=first + timedelta(days=6), now_ms=NOW_MS)
+
+    assert (found.rows, found.quiet, found.compared) == ((), quiet, quiet)

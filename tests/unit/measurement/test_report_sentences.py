@@ -12,6 +12,7 @@ from measurement.problems import CannotSay
 from measurement.reconciliation import Difference, Reconciliation, Row
 from measurement.report.results import Experiment, Recorded, Results, Spend
 from measurement.report.sentences import chatgpt_credit, sentences
+from measurement.settings import Input
 from tests.unit.measurement.report_samples import FIRST, GEO, ON_OFF, SAMPLES, empty, full, lift, refusal
 
 CAME, SURE, WORTH, AGREE, DARK = range(5)
@@ -41,14 +42,16 @@ def test_of_a_full_shop_each_number_has_its_interval() -> None:
         "In the test Holdout in the north the ads added 8.3 % to sales (95 % interval 4.7 to 12 %; p = 0.002), which "
         "is about 116 conversions that would not have happened otherwise.",
         "ChatGPT ads cost 12,124 EUR: 23.32 EUR for each conversion by last click, 3.6× the spend in sales by last "
-        "click and 2.4× in sales that the ads caused (interval 1.3 to 3.6×).",
+        "click and 2.4× in sales that the ads caused in the test Holdout in the north (interval 1.3 to "
+        "3.6×).",
         "Not fully (no data from: CRM): 10 conversions differ between the systems without a known reason, 656 with "
         "one, and 10 orders of the shop are missing in the ledger.",
         "Of the 1,199 buyers who answered the survey (28 % of 4,312), 11 % (95 % interval 9.2 to 13 %) first heard of "
         "the shop by ChatGPT, or 10 % (7.9 to 13 %) weighted to all buyers; clicks and answers taken together, a model "
         "puts at 179 (118 to 240) the buyers from ChatGPT whom neither shows.",
     ]
-    assert [each.kind for each in sentences(full())] == ["measured", "modelled", "modelled", "measured", "modelled"]
+    # The first counts clicks and says what models credit: what rests on a model is not called measured.
+    assert [each.kind for each in sentences(full())] == ["modelled", "modelled", "modelled", "measured", "modelled"]
 
 
 def test_without_any_data_nothing_is_claimed() -> None:
@@ -124,7 +127,40 @@ def test_systems_that_agree() -> None:
     lost = replace(yes, reconciliation=Reconciliation((row,), (known,), {"shopify": ("1001",)}))
     assert said(lost, AGREE).endswith("a known reason, and 1 order of the shop is missing in the ledger.")
     nothing = replace(yes, reconciliation=Reconciliation((), (), {}))
-    assert "nothing can be compared" in said(nothing, AGREE)
+    assert "no two of them report the same conversions" in said(nothing, AGREE)
+    assert said(replace(yes, reconciliation=Reconciliation((), (), {}, quiet=True)), AGREE).startswith("Yes: ")
+
+
+def test_one_system_alone_agrees_with_nobody() -> None:
+    # Given the shop's orders, without the ledger's
+    row = Row(FIRST, "shopify", "order_created", {"truth": 5, "received": None, "ignored": None, "recorded": None})
+    held = sentences(replace(full(), reconciliation=Reconciliation((row,), (), {})))[AGREE]
+
+    assert held.kind is None
+    assert held.text.startswith("Whether the systems agree cannot be said, because no two of them report the same")
+
+
+def test_without_the_ledger_no_order_is_said_not_to_be() -> None:
+    # Given a shop that counts orders, of which the relay's ledger was not given
+    layers = tuple(replace(each, rows=0, days=()) if each.table == "conversions" else each for each in full().layers)
+    held = sentences(replace(full(), layers=layers, recorded=Recorded(0, 0, 0)))[CAME]
+
+    assert held.kind is None
+    assert held.text == (
+        "The data has no conversions of the relay's ledger, so the report cannot say how many came from ChatGPT (add "
+        "an input of the kind dynamodb_export or ledger)."
+    )
+
+
+def test_a_ledger_that_was_read_and_is_empty_has_recorded_nothing() -> None:
+    read = replace(full().settings, inputs=(Input("dynamodb_export", {}, 7),))
+    text = said(replace(empty(), settings=read), CAME)
+    assert re.match(r"From .* no orders are recorded, so the report cannot say how many came from ChatGPT\.$", text)
+
+
+def test_a_period_of_one_day_is_on_it() -> None:
+    one = replace(full(), settings=replace(full().settings, first=FIRST, last=FIRST))
+    assert said(one, CAME).startswith("On 1 September 2026 the relay recorded")
 
 
 def test_the_dark_funnel_without_an_estimate_or_an_answer() -> None:

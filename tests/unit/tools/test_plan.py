@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
+import tomllib
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -33,6 +38,11 @@ def test_a_line_for_each_design_and_how_to_run_the_best():
     assert "Note: Spend [more]." in said
 
 
+def test_what_is_to_be_added_to_the_settings_is_toml():
+    said = printed(replace(GEO, treated=('a "b"', "c\\d")))
+    assert tomllib.loads(said[said.index("[[test]]") :])["test"][0]["markets"] == ['a "b"', "c\\d"]
+
+
 def test_without_a_geo_test_there_is_nothing_to_run_by_market():
     assert "[[test]]" not in printed(ON_OFF)
 
@@ -41,9 +51,46 @@ def test_a_folder_without_settings(tmp_path, capsys: pytest.CaptureFixture[str])
     parser = argparse.ArgumentParser()
     plan.add_arguments(parser)
 
-    assert plan.run(parser.parse_args([str(tmp_path)])) == 1
+    assert plan.run(parser.parse_args([str(tmp_path)])) == 2
 
     assert "measurement.toml" in capsys.readouterr().err
+
+
+def sold(folder: Path, days: int) -> Path:
+    """A shop of one market that sells 20 or so a day, before the autumn of 2026."""
+    rows = (f"{date(2026, 9, 1) - timedelta(days=n)},US,{18 + n % 5},100.00,USD\n" for n in range(1, days + 1))
+    (folder / "sales.csv").write_text("day,market,conversions,value,currency\n" + "".join(rows))
+    (folder / "measurement.toml").write_text(
+        '[report]\nshop = "Ours"\ntime_zone = "UTC"\ncurrency = "USD"\nfirst = 2026-08-01\nlast = 2026-08-31\n'
+        '[[input]]\nkind = "sales"\nfile = "sales.csv"\n'
+    )
+    return folder
+
+
+def test_json_is_one_object_and_knows_no_infinity(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+
+    assert plan.run(parser.parse_args([str(sold(tmp_path, 70)), "--json", "--weeks", "2"])) == 0
+
+    held = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert [(each["kind"], each["weeks"]) for each in held["designs"]] == [("on_off", 2)]
+    assert held["designs"][0]["curve"][0].keys() == {"lift", "power"}
+    assert held["notes"]
+    nothing = plan.as_object(Plan((ON_OFF,)), settings())["designs"][0]
+    assert nothing["smallest_effect"] is None
+
+
+def test_a_history_that_is_too_short_is_said_in_whole_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    parser = argparse.ArgumentParser()
+    plan.add_arguments(parser)
+
+    assert plan.run(parser.parse_args([str(sold(tmp_path, 30)), "--json"])) == 1
+
+    said = capsys.readouterr().err
+    assert said.startswith("relay plan: A test: not shown, because neither kind can be planned with this history. ")
+    assert ".;" not in said
+    assert ".." not in said
 
 
 @pytest.mark.parametrize(
