@@ -48,7 +48,19 @@ def test_of_a_full_shop_each_number_has_its_interval() -> None:
         "the shop by ChatGPT, or 10 % (7.9 to 13 %) weighted to all buyers; clicks and answers taken together, a model "
         "puts at 179 (118 to 240) the buyers from ChatGPT whom neither shows.",
     ]
-    assert [each.kind for each in sentences(full())] == ["measured", "modelled", "modelled", "measured", "modelled"]
+    assert [each.kind for each in sentences(full())] == ["modelled", "modelled", "modelled", "measured", "modelled"]
+
+
+def test_a_sentence_with_a_modelled_number_is_not_marked_measured() -> None:
+    # Given a shop without a test, of which the unseen cannot be said: what is left comes from a model all the same
+    held = replace(full(), tests=(), unseen=CannotSay("The unseen", "there are too few", "Wait."))
+    came, _, worth, _, dark = sentences(held)
+    assert ("credits ChatGPT with" in came.text, came.kind) == (True, "modelled")
+    assert ("by last click" in worth.text, worth.kind) == (True, "modelled")
+    assert ("weighted to all buyers" in dark.text, dark.kind) == (True, "modelled")
+    # And where nothing of it rests on a model, it is measured
+    nothing = CannotSay("Attribution", "there are no touches", "Import some.")
+    assert sentences(replace(held, attribution=nothing))[0].kind == "measured"
 
 
 def test_without_any_data_nothing_is_claimed() -> None:
