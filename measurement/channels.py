@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from measurement.estimate import Estimate
+from measurement.estimate import Estimate, Kind
 from measurement.problems import CannotSay
 from measurement.tables import CHANNELS
 
@@ -34,9 +34,9 @@ class Channel:
     clicks: int | None
     cpc: float | None
     conversions: float | None
-    """By last click, 30 days."""
+    """By last click, 30 days. That the last click counts is a model: it, `cpa` and `roas` are modelled."""
     conversion_rate: Estimate | None
-    """Conversions per click (per session where there are no clicks)."""
+    """Conversions per click (per session where there are no clicks). Modelled, as these conversions are."""
     cpa: float | None
     roas: float | None
     mql: int | None
@@ -99,7 +99,7 @@ def _channel(name: str, row: dict[str, Any], is_visible: bool) -> Channel:
         clicks=clicks,
         cpc=_ratio(spend, clicks),
         conversions=conversions,
-        conversion_rate=_share(conversions, clicks if clicks is not None else row.get("sessions")),
+        conversion_rate=_share(conversions, clicks if clicks is not None else row.get("sessions"), "modelled"),
         cpa=_ratio(spend, conversions),
         roas=_ratio(row.get("value"), spend),
         mql=row.get("mql"),
@@ -115,7 +115,7 @@ def _ratio(one: float | None, other: float | None) -> float | None:
     return one / other if one is not None and other else None
 
 
-def _share(part: float | None, whole: float | None) -> Estimate | None:
+def _share(part: float | None, whole: float | None, kind: Kind = "measured") -> Estimate | None:
     """A share with its Wilson interval.
 
     None where it is none: there is nothing to be a part of, or more than all, as where clicks are missing in the data.
@@ -126,4 +126,4 @@ def _share(part: float | None, whole: float | None) -> Estimate | None:
         return None
     low, high = proportion_confint(part, whole, alpha=0.05, method="wilson")
     # At the ends, Wilson's bound is the share itself, but for rounding.
-    return Estimate(part / whole, min(float(low), part / whole), max(float(high), part / whole))
+    return Estimate(part / whole, min(float(low), part / whole), max(float(high), part / whole), kind)

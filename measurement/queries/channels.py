@@ -54,7 +54,7 @@ def leads(t: Mapping[str, ir.Table], first: date, last: date) -> ir.Table:
 
 def heard(t: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
     """Of the conversions whose buyer answered the survey: ``answers`` that name the channel, and of how many a click or
-    visit by it in the longest window is known (``seen``). The first answer of an order counts, as in the survey.
+    visit by it in the longest window is known (``seen``). An order's first answer counts, as in the survey's shares.
 
     A conversion that carries ChatGPT's click reference was a click by ChatGPT, whoever made it.
     """

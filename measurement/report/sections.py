@@ -1046,10 +1046,10 @@ def _channels(results: Results) -> Section:
             Column("Spend", "spend", "money", "measured"),
             Column("Clicks", "clicks", "number", "measured"),
             Column("Cost per click", "cpc", "money", "measured"),
-            Column("Conversions", "conversions", "number", "measured"),
+            Column("Conversions", "conversions", "number", "modelled"),
             Column("Conversion rate", "conversion_rate", "share", estimate=True),
-            Column("Cost per conversion", "cpa", "money", "measured"),
-            Column("ROAS", "roas", "times", "measured"),
+            Column("Cost per conversion", "cpa", "money", "modelled"),
+            Column("ROAS", "roas", "times", "modelled"),
             Column("MQL", "mql", "number", "measured"),
             Column("SQL", "sql", "number", "measured"),
             Column("MQL to SQL", "mql_to_sql", "share", estimate=True),
@@ -1074,6 +1074,7 @@ def _channels(results: Results) -> Section:
             "Coverage: of the conversions that the survey credits to the channel, the share that a click shows too.",
             "Dark share: the rest, known from answers alone. A high one means that click-based numbers sell it short.",
             "ROAS here is value by last click over spend. It says nothing about what would have happened anyway.",
+            "What rests on the last click is modelled: clicks are counted, and that the last one counts is assumed.",
         ),
     )
     return Section("channels", title, lead, (*blocks, notes))
@@ -1186,8 +1187,8 @@ def _costs(results: Results) -> Section:
             Column("Spend", "spend", "money", "measured"),
             Column("Impressions", "impressions", "number", "measured"),
             Column("Clicks", "clicks", "number", "measured"),
-            Column("Cost per conversion", "cpa", "money", "measured"),
-            Column("ROAS", "roas", "times", "measured"),
+            Column("Cost per conversion", "cpa", "money", "modelled"),
+            Column("ROAS", "roas", "times", "modelled"),
         ),
         tuple(
             (

@@ -191,6 +191,8 @@ def _worth(results: Results) -> Sentence:
         parts.append(f"{amount(channel.cpa, currency)} for each conversion by last click")
     if channel is not None and channel.roas is not None:
         parts.append(f"{times(channel.roas)} the spend in sales by last click")
+    if parts:
+        kind = "modelled"
     found = best_lift(results)
     if found is not None and (iroas := found[1].iroas) is not None:
         between = interval(iroas, "times")
@@ -268,11 +270,12 @@ def _dark(results: Results) -> Sentence:
             question, f"How many came by ChatGPT without a click is not known, because {lowered(survey.why)}.", None
         )
     told = _told(survey)
+    is_weighted = any(each.channel == CHATGPT and each.adjusted is not None for each in survey.shares)
     if isinstance(unseen, CannotSay):
         return Sentence(
             question,
             f"{told}; how many neither a click nor an answer shows is not given, because {lowered(unseen.why)}.",
-            "measured",
+            "modelled" if is_weighted else "measured",
         )
     return Sentence(question, f"{told}; {_estimated(unseen)}.", "modelled")
 

@@ -60,6 +60,8 @@ def test_what_the_ads_cost_and_brought_by_hand() -> None:
     # Wilson by hand: p = 0.02, n = 100, z = 1.96: (0.02 + 0.0192 ± 1.96 √(0.000196 + 0.0000960)) / 1.0384
     assert chatgpt.conversion_rate is not None
     assert chatgpt.conversion_rate.value == 0.02
+    # By last click, which is a model
+    assert chatgpt.conversion_rate.kind == "modelled"
     assert chatgpt.conversion_rate.low == pytest.approx(0.0055, abs=1e-4)
     assert chatgpt.conversion_rate.high == pytest.approx(0.0700, abs=1e-4)
     # Google has no clicks and no conversions: nothing can be divided by them

@@ -121,6 +121,15 @@ def test_kinds_are_told_apart_by_words_and_shapes(full_page: str) -> None:
     assert 'fill="var(--ground)"' in full_page
 
 
+def test_what_rests_on_the_last_click_is_marked_modelled() -> None:
+    held = {
+        sheet.name: {column.name: column.kind for column in sheet.columns} for sheet in sheets(drawn("full")).values()
+    }
+    assert [held["channels"][name] for name in ("conversions", "cpa", "roas")] == ["modelled"] * 3
+    assert [held["costs"][name] for name in ("cpa", "roas")] == ["modelled"] * 2
+    assert held["channels"]["clicks"] == held["costs"]["spend"] == "measured"
+
+
 def test_sixty_campaigns_are_put_together_and_it_is_said() -> None:
     made = drawn("crowded")
     page = render(SAMPLES["crowded"](), made)

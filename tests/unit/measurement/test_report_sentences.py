@@ -54,6 +54,18 @@ def test_of_a_full_shop_each_number_has_its_interval() -> None:
     assert [each.kind for each in sentences(full())] == ["modelled", "modelled", "modelled", "measured", "modelled"]
 
 
+def test_a_sentence_with_a_modelled_number_is_not_marked_measured() -> None:
+    # Given a shop without a test, of which the unseen cannot be said: what is left comes from a model all the same
+    held = replace(full(), tests=(), unseen=CannotSay("The unseen", "there are too few", "Wait."))
+    came, _, worth, _, dark = sentences(held)
+    assert ("credits ChatGPT with" in came.text, came.kind) == (True, "modelled")
+    assert ("by last click" in worth.text, worth.kind) == (True, "modelled")
+    assert ("weighted to all buyers" in dark.text, dark.kind) == (True, "modelled")
+    # And where nothing of it rests on a model, it is measured
+    nothing = CannotSay("Attribution", "there are no touches", "Import some.")
+    assert sentences(replace(held, attribution=nothing))[0].kind == "measured"
+
+
 def test_without_any_data_nothing_is_claimed() -> None:
     held = sentences(empty())
     assert [each.kind for each in held] == [None] * 5
