@@ -72,6 +72,8 @@ _SECTIONS: Final = ("report", "rates", "input", "test", "channels")
 _REPORT: Final = ("shop", "time_zone", "currency", "first", "last", "days", "conversion_type", "threshold")
 _TEST: Final = ("name", "kind", "first", "last", "spans", "markets", "ads")
 _KINDS_OF_TEST: Final = ("geo", "on_off")
+HIGHEST_RATE: Final = 1_000_000
+"""Of one currency in another: a dinar of Kuwait is worth some 130,000 rials of Iran."""
 LONGEST: Final = 3_660
 """Days of a report."""
 
@@ -140,7 +142,8 @@ class _Reading:
         self.problems: list[BadInput] = []
 
     def bad(self, at: tuple[str, ...], reason: str, advice: str) -> None:
-        self.problems.append(BadInput(str(self.path), reason, f"{advice}.", self.lines.of(*at)))
+        mark = "?" if advice.startswith("Did you mean") else "."
+        self.problems.append(BadInput(str(self.path), reason, f"{advice}{mark}", self.lines.of(*at)))
 
     def settings(self) -> Settings:
         self._known((), self.held, _SECTIONS, "section")
@@ -150,9 +153,7 @@ class _Reading:
         zone = self._zone(report.get("time_zone"))
         currency = self._currency(report.get("currency"))
         first, last = self._period(report, zone)
-        conversion_type = self._text(
-            ("report", "conversion_type"), report.get("conversion_type", "order_created"), "Write the type of an event"
-        )
+        conversion_type = self._type(report.get("conversion_type", "order_created"))
         threshold = report.get("threshold", Decimal("0.02"))
         if not _is_number(threshold) or not 0 <= threshold < 1:
             self.bad(("report", "threshold"), "threshold is no share from 0 to below 1", "Write 0.02 for 2 %")
@@ -212,6 +213,17 @@ class _Reading:
             return value.strip()
         self.bad(at, f"{at[-1]} is missing" if value is None else f"{at[-1]} is no text", advice)
         return ""
+
+    def _type(self, value: Any) -> str:
+        from conversion_relay.event import DATA_TYPE
+
+        at = ("report", "conversion_type")
+        written = self._text(at, value, "Write the type of an event")
+        if written and written not in DATA_TYPE:
+            near = difflib.get_close_matches(written, DATA_TYPE, 1)
+            advice = f"Did you mean {near[0]}" if near else f"There are {', '.join(DATA_TYPE)}"
+            self.bad(at, f"{written} is no type of an event", advice)
+        return written
 
     def _zone(self, value: Any) -> ZoneInfo | None:
         if value is None:
@@ -282,10 +294,10 @@ class _Reading:
         for code, rate in self._table("rates").items():
             if code not in EXPONENTS:
                 self.bad(("rates", code), f"{code} is no ISO 4217 code that is in use", "Write it as EUR")
-            elif not _is_number(rate) or not rate > 0:
+            elif not _is_number(rate) or not 0 < rate <= HIGHEST_RATE:
                 self.bad(
                     ("rates", code),
-                    f"the rate of {code} is no number above 0",
+                    f"the rate of {code} is no number above 0 and up to {HIGHEST_RATE:,}",
                     f"Write what 1 {code} is worth in {currency}",
                 )
             elif code == currency and rate != 1:

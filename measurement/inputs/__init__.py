@@ -77,7 +77,10 @@ def run(
     """
     import duckdb
 
-    workspace.mkdir(parents=True, exist_ok=True)
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise BadInput(str(workspace), f"cannot be written ({problem.strerror})", "Name another folder.") from None
     scratch = workspace / ".inputs.duckdb"
     _clear(workspace)
     say = progress or (lambda _: None)

@@ -21,7 +21,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from conversion_relay import timestamps
-from measurement.inputs.relay import STACK_OPTIONS, Rows, asking, day_of, deployment_of, first_ms, know, note, places
+from measurement.inputs.relay import (
+    STACK_OPTIONS,
+    Rows,
+    asking,
+    content,
+    day_of,
+    deployment_of,
+    first_ms,
+    know,
+    note,
+    places,
+)
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from tools.readings import Line, line_in
@@ -82,7 +93,7 @@ def type_of(line: Line) -> str | None:
 
 def lines(path: Path) -> Iterator[Line]:
     """The deliveries in a file. Raises BadInput: it is none of the forms, or has none."""
-    raw = path.read_bytes()
+    raw = content(path)
     if raw[:2] == b"\x1f\x8b":
         raw = gzip.decompress(raw)
     try:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from conversion_relay.money import currency_code
-from measurement.inputs.relay import STACK_OPTIONS, Rows, asking, know, note, option, places, worth, wrong
+from measurement.inputs.relay import STACK_OPTIONS, Rows, asking, content, know, note, option, places, worth, wrong
 from measurement.problems import BadInput
 from measurement.settings import Input, Settings
 from measurement.tables import CHATGPT
@@ -465,7 +465,7 @@ def openai_ads_file(entry: Input, settings: Settings) -> Rows:
     answers: list[tuple[Path, Mapping[str, Any]]] = []
     for path in places(entry, settings):
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = content(path).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise BadInput(path.name, "it is no UTF-8 text", "Export it again as CSV in UTF-8.") from None
         if text.lstrip()[:1] in ("{", "["):

@@ -44,16 +44,36 @@ def know(entry: Input, allowed: frozenset[str]) -> None:
 
 
 def places(entry: Input, settings: Settings) -> list[Path]:
-    """The files and folders that an input names with ``file`` or ``files``. Raises BadInput: one is not there."""
+    """The files and folders that an input names with ``file`` or ``files``; `*` is several.
+
+    Raises:
+        BadInput: one is not there, or is a file without anything in it.
+    """
     given = entry.options.get("files", entry.options.get("file"))
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(each, str) and each for each in names):
         wrong(entry, "names no file", 'Write file = "NAME", a path from the folder of the settings.')
-    found = [settings.folder / name for name in names]
-    for name, path in zip(names, found, strict=True):
-        if not path.exists():
+    found: list[Path] = []
+    for name in names:
+        path = settings.folder / name
+        root = Path(path.anchor)
+        fitting = [path] if path.exists() else sorted(root.glob(str(path.relative_to(root))))
+        if not fitting:
             wrong(entry, f"there is no {name}", "Correct the name, or take the input out.")
+        found += (each for each in fitting if each not in found)
+    for path in found:
+        if path.is_file() and not path.stat().st_size:
+            raise BadInput(path.name, "it is empty", "Export it anew, or take the input out.")
     return found
+
+
+def content(path: Path) -> bytes:
+    """What is in a file. Raises BadInput: it is a folder, or may not be read."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        advice = "Name the files in it: NAME/*." if path.is_dir() else "Look at its rights."
+        raise BadInput(path.name, f"it cannot be read ({problem.strerror})", advice) from None
 
 
 def option(entry: Input, name: str, default: str = "") -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from measurement.engine import Data
-from measurement.problems import CannotSay
+from measurement.problems import BadInput, CannotSay
 from measurement.queries import report as queries
 from measurement.report.page import render
 from measurement.report.results import Experiment, Layer, Match, Recorded, Results, Spend, TruthRow
@@ -47,7 +47,11 @@ def make(
 
     ``notes`` of the import are shown. With the ``truth`` of a simulated shop each estimate stands beside it.
     ``progress`` is told each step as it begins. What the data cannot carry becomes a sentence on the page.
+
+    Raises:
+        BadInput: the folder cannot be written.
     """
+    _prepare(folder)
     results = analyse(settings, data, notes=notes, truth=truth, progress=progress)
     return finish(results, data, folder, progress=progress)
 
@@ -205,8 +209,9 @@ def _spend(settings: Settings, data: Data) -> tuple[Spend, ...]:
 
 def write(results: Results, made: tuple[Section, ...], data: Data | None, folder: Path) -> Path:
     """The page, the tables as CSV (with ``data``: the input tables too) and everything as JSON; the page's path."""
-    (folder / CSV).mkdir(parents=True, exist_ok=True)
+    _prepare(folder)
     found = sheets(made)
+    _remove_earlier(folder)
     for name, sheet in found.items():
         _write(folder / CSV / f"{name}.csv", as_csv(heading(sheet), flat(sheet)))
     if data is not None:
@@ -238,6 +243,25 @@ def write(results: Results, made: tuple[Section, ...], data: Data | None, folder
     page = folder / HTML
     _write(page, render(results, made))
     return page
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder; before the analyses too, so that they are not done in vain. Raises BadInput."""
+    try:
+        (folder / CSV).mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise BadInput(str(folder), f"cannot be written ({problem.strerror})", "Name another folder.") from None
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Take away the tables of an earlier report, that none stands beside this one's as if it were of it."""
+    try:
+        earlier = set(json.loads((folder / JSON).read_text(encoding="utf-8"))["tables"])
+    except (OSError, ValueError, LookupError, TypeError):
+        earlier = set()
+    for path in (folder / CSV).glob("*.csv"):
+        if path.stem in earlier or path.stem.removeprefix("input_") in TABLES:
+            path.unlink()
 
 
 def _finite(value: Any) -> Any:

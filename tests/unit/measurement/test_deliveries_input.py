@@ -169,7 +169,8 @@ def test_a_file_as_long_as_insights_gives_is_probably_cut_off(tmp_path: Path) ->
         (b'{"message": "forwarded"}', "no line of it tells of a delivery"),
         (b'[{"timestamp": true, "message": "{}"}, 5]', "no line of it tells of a delivery"),
         (b"day,count\n2026-11-20,1\n", "log:1: it lacks the columns @timestamp and @message"),
-        (b"", "log:1: it lacks the columns @timestamp and @message"),
+        (b"", "log: it is empty. Export it anew"),
+        (b" ", "log:1: it lacks the columns @timestamp and @message"),
         (b"@timestamp,@message\nyesterday,{}\n", "log:2: @timestamp holds no time"),
     ],
 )
@@ -184,3 +185,24 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, raw: bytes, said: s
 def test_no_file_may_be_named_beside_what_it_does_not_know() -> None:
     with pytest.raises(BadInput, match="colour is no option"):
         list(deliveries.relay_logs(Input("relay_logs", {"colour": "red"}, 3), SETTINGS))
+
+
+def test_a_file_of_nothing_is_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "log.json").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"^log\.json: it is empty\. Export it anew"):
+        list(deliveries.relay_logs(Input("relay_logs", {"file": "log.json"}, 7), replace(SETTINGS, folder=tmp_path)))
+
+
+def test_a_pattern_names_several_files(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    found = relay.places(Input("relay_logs", {"files": ["*.json", "a.json"]}, 7), replace(SETTINGS, folder=tmp_path))
+    assert [each.name for each in found] == ["a.json", "b.json"]
+    with pytest.raises(BadInput, match=r"there is no \*\.csv"):
+        relay.places(Input("relay_logs", {"file": "*.csv"}, 7), replace(SETTINGS, folder=tmp_path))
+
+
+def test_a_folder_in_place_of_a_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(BadInput, match=r"logs: it cannot be read \(Is a directory\)\. Name the files in it"):
+        list(deliveries.relay_logs(Input("relay_logs", {"file": "logs"}, 7), replace(SETTINGS, folder=tmp_path)))

@@ -171,6 +171,13 @@ def test_touches_before_the_period_are_of_use(tmp_path: Path) -> None:
     )
 
 
+def test_a_workspace_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    written(tmp_path, a=SEPTEMBER)
+    (tmp_path / "workspace").write_text("a file")
+    with pytest.raises(BadInput, match=r"workspace: cannot be written"):
+        imported(tmp_path, entry("spend", file="a.csv"))
+
+
 def test_what_an_earlier_run_wrote_stays_when_an_input_cannot_be_used(tmp_path: Path) -> None:
     written(tmp_path, a=SEPTEMBER)
     imported(tmp_path, entry("spend", file="a.csv"))

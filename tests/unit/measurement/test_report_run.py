@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from measurement.engine import Data, sql, unbound
+from measurement.problems import BadInput
 from measurement.queries.report import QUERIES
 from measurement.report import run
 from measurement.report.results import Layer, Match, Spend
@@ -91,6 +92,25 @@ def test_the_files_of_a_report(name: str, tmp_path: Path) -> None:
             rows = list(csv.DictReader(file))
         assert len(rows) == len(table["rows"])
     assert list(tmp_path.glob("**/*.part")) == []
+
+
+def test_no_table_of_an_earlier_report_stays(data: Data, tmp_path: Path) -> None:
+    # Given the report of a full shop, and a file of the user's own beside its tables
+    run.write(replace(full(), layers=tuple(run._layers(settings(), data))), drawn("full"), data, tmp_path)
+    (tmp_path / "csv" / "mine.csv").write_text("1")
+
+    run.write(SAMPLES["empty"](), drawn("empty"), None, tmp_path)
+
+    held = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert {each.stem for each in (tmp_path / "csv").iterdir()} == {*held["tables"], "mine"}
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(data: Data, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file")
+    told: list[str] = []
+    with pytest.raises(BadInput, match=r"report: cannot be written \(Not a directory\)\. Name another folder"):
+        run.make(settings(), data, tmp_path / "report", progress=told.append)
+    assert told == []
 
 
 def test_the_input_tables_are_written_without_formulas(data: Data, tmp_path: Path) -> None:
