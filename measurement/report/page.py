@@ -12,9 +12,9 @@ import jinja2
 from markupsafe import Markup
 
 from measurement.estimate import Estimate
+from measurement.report.blocks import Chart, Heading, Points, Refusal, Section
 from measurement.report.charts import COLOURS
 from measurement.report.results import Results
-from measurement.report.sections import Chart, Heading, Points, Refusal, Section
 from measurement.report.sentences import sentences
 from measurement.report.sheets import Column, Sheet
 from measurement.report.wording import clean, day, days, formatted, interval, listed

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from measurement.engine import Data
 from measurement.problems import BadInput, CannotSay
 from measurement.queries import report as queries
+from measurement.report.blocks import Refusal, Section
+from measurement.report.contents import sections, sheets
 from measurement.report.page import render
 from measurement.report.results import Experiment, Layer, Match, Recorded, Results, Spend, TruthRow
-from measurement.report.sections import Refusal, Section, sections, sheets
 from measurement.report.sentences import sentences
 from measurement.report.sheets import as_csv, as_object, flat, heading
 from measurement.settings import Settings, Test

@@ -17,8 +17,9 @@ from measurement.funnel import Funnel
 from measurement.incrementality.results import Lift, Point
 from measurement.problems import CannotSay
 from measurement.reconciliation import STAGES, Difference, Reconciliation, Row
+from measurement.report.blocks import Section
+from measurement.report.contents import sections
 from measurement.report.results import Experiment, Layer, Match, Recorded, Results, Spend
-from measurement.report.sections import Section, sections
 from measurement.settings import Settings, Test
 
 FIRST, LAST = date(2026, 9, 1), date(2026, 11, 28)

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from measurement.report.contents import sections, sheets
 from measurement.report.results import Experiment
-from measurement.report.sections import sections, sheets
 from measurement.report.sheets import heading
 from tests.unit.measurement.report_samples import GEO, empty, lift
 from tools.template import ROOT

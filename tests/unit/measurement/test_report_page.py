@@ -12,9 +12,10 @@ import pytest
 
 from measurement.incrementality.results import Lift
 from measurement.report import charts
+from measurement.report.blocks import Chart, Points, Refusal
 from measurement.report.charts import Group, Line, Mark, Strip, draw_lines, draw_rows, draw_strips
+from measurement.report.contents import sections, sheets
 from measurement.report.page import render
-from measurement.report.sections import Chart, Points, Refusal, sections, sheets
 from tests.unit.measurement.report_samples import HOSTILE, SAMPLES, drawn, empty, full
 
 VOID = {"meta", "link", "br", "path", "circle", "rect", "line"}
