@@ -10,9 +10,7 @@ from measurement.estimate import Estimate, Kind
 from measurement.problems import CannotSay
 from measurement.report.charts import Group, Mark, Picture
 from measurement.report.sheets import Sheet
-from measurement.report.wording import (
-    compact,
-)
+from measurement.report.wording import compact
 
 MOST_CHANNELS: Final = 9
 MOST_CAMPAIGNS: Final = 8

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from measurement.report.blocks import (
-    Chart,
-    Section,
-)
+from measurement.report.blocks import Chart, Section
 from measurement.report.results import Results
 from measurement.report.sections import (
     attribution,

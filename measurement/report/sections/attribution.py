@@ -27,12 +27,7 @@ from measurement.report.charts import Group, draw_rows
 from measurement.report.results import Results
 from measurement.report.sentences import WINDOW
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    MODEL_NAMES,
-    channel_name,
-    compact,
-    plural,
-)
+from measurement.report.wording import MODEL_NAMES, channel_name, compact, plural
 from measurement.tables import CHATGPT, UNKNOWN
 
 

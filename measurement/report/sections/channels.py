@@ -6,24 +6,11 @@ from collections.abc import Sequence
 
 from measurement.channels import Channel
 from measurement.problems import CannotSay
-from measurement.report.blocks import (
-    Block,
-    Chart,
-    Points,
-    Refusal,
-    Section,
-    kinds_of,
-    marked,
-    plain_share,
-    told,
-)
+from measurement.report.blocks import Block, Chart, Points, Refusal, Section, kinds_of, marked, plain_share, told
 from measurement.report.charts import Group, draw_rows
 from measurement.report.results import Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    channel_name,
-    share,
-)
+from measurement.report.wording import channel_name, share
 from measurement.tables import CHATGPT, UNKNOWN
 
 

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from measurement.problems import CannotSay
-from measurement.report.blocks import (
-    Block,
-    Chart,
-    Points,
-    Refusal,
-    Section,
-    plain_number,
-    told,
-)
+from measurement.report.blocks import Block, Chart, Points, Refusal, Section, plain_number, told
 from measurement.report.charts import Group, Mark, draw_rows
 from measurement.report.results import Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    amount,
-    channel_name,
-)
+from measurement.report.wording import amount, channel_name
 from measurement.tables import CHATGPT
 
 

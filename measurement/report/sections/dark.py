@@ -23,14 +23,7 @@ from measurement.report.blocks import (
 from measurement.report.charts import Group, Mark, draw_rows
 from measurement.report.results import Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    channel_name,
-    clean,
-    interval,
-    number,
-    plural,
-    share,
-)
+from measurement.report.wording import channel_name, clean, interval, number, plural, share
 
 
 def section(results: Results) -> Section:

@@ -8,25 +8,11 @@ from datetime import date, timedelta
 
 from measurement.problems import CannotSay
 from measurement.reconciliation import STAGES, Reconciliation, Row
-from measurement.report.blocks import (
-    Block,
-    Chart,
-    Points,
-    Refusal,
-    Section,
-    plain_number,
-    told,
-    total_of,
-)
+from measurement.report.blocks import Block, Chart, Points, Refusal, Section, plain_number, told, total_of
 from measurement.report.charts import Group, Line, Mark, draw_lines, draw_rows
 from measurement.report.results import Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    STAGE_NAMES,
-    listed,
-    number,
-    type_name,
-)
+from measurement.report.wording import STAGE_NAMES, listed, number, type_name
 
 
 def section(results: Results) -> Section:

@@ -6,24 +6,11 @@ from collections.abc import Mapping
 
 from measurement.funnel import STEPS, Funnel
 from measurement.problems import CannotSay
-from measurement.report.blocks import (
-    Chart,
-    Refusal,
-    Section,
-    plain_number,
-    told,
-    total_of,
-)
+from measurement.report.blocks import Chart, Refusal, Section, plain_number, told, total_of
 from measurement.report.charts import Group, Mark, draw_rows
 from measurement.report.results import Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    STEP_NAMES,
-    channel_name,
-    clean,
-    compact,
-    plural,
-)
+from measurement.report.wording import STEP_NAMES, channel_name, clean, compact, plural
 from measurement.tables import CHATGPT
 
 

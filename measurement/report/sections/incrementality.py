@@ -22,15 +22,7 @@ from measurement.report.blocks import (
 from measurement.report.charts import Group, Line, draw_lines, draw_rows
 from measurement.report.results import Experiment, Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    clean,
-    days,
-    listed,
-    number,
-    probability,
-    share,
-    times,
-)
+from measurement.report.wording import clean, days, listed, number, probability, share, times
 
 
 def section(results: Results) -> Section:

@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from measurement.report.blocks import (
-    Block,
-    Chart,
-    Points,
-    Section,
-)
+from measurement.report.blocks import Block, Chart, Points, Section
 from measurement.report.charts import Strip, draw_strips
 from measurement.report.results import Layer, Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    LAYER_NAMES,
-    clean,
-    days,
-    plural,
-    short_day,
-)
+from measurement.report.wording import LAYER_NAMES, clean, days, plural, short_day
 from measurement.tables import TABLES
 
 

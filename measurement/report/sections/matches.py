@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from measurement.report.blocks import (
-    Chart,
-    Refusal,
-    Section,
-    plain_share,
-    told,
-)
+from measurement.report.blocks import Chart, Refusal, Section, plain_share, told
 from measurement.report.charts import Group, Mark, draw_rows
 from measurement.report.results import Match, Results
 from measurement.report.sheets import Column, Sheet
-from measurement.report.wording import (
-    KEY_NAMES,
-    clean,
-    number,
-    share,
-)
+from measurement.report.wording import KEY_NAMES, clean, number, share
 
 
 def section(results: Results) -> Section:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from measurement.report.blocks import (
-    Block,
-    Section,
-)
+from measurement.report.blocks import Block, Section
 from measurement.report.results import Results, TruthRow
 from measurement.report.sheets import Column, Form, Sheet
 
