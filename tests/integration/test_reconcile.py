@@ -45,8 +45,10 @@ def forget_lines(stack: Stack) -> None:
     logs = stack.client("logs")
     for receiver in RECEIVERS:
         if (group := stack.resources.get(f"{receiver}Logs")) is not None:
-            for stream in logs.describe_log_streams(logGroupName=group)["logStreams"]:
-                logs.delete_log_stream(logGroupName=group, logStreamName=stream["logStreamName"])
+            # Fifty at a time: a stack that has played many tests has more.
+            while streams := logs.describe_log_streams(logGroupName=group)["logStreams"]:
+                for stream in streams:
+                    logs.delete_log_stream(logGroupName=group, logStreamName=stream["logStreamName"])
 
 
 @pytest.fixture
